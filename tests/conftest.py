@@ -1,0 +1,25 @@
+"""Shared fixtures, and the rule for tests that need real data: skipped by name without it, failing where it must be there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = os.environ.get("SSMTS_DATA")
+
+
+def pytest_collection_modifyitems(items):
+    if DATA and Path(DATA).is_dir():
+        return
+    if os.environ.get("SSMTS_REQUIRE_DATA"):
+        raise pytest.UsageError(f"SSMTS_REQUIRE_DATA is set but SSMTS_DATA={DATA!r} is no folder")
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(pytest.mark.skip(reason="needs the real data sets: set SSMTS_DATA to their folder"))
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder that SSMTS_DATA names; use it in tests marked `data`."""
+    assert DATA, "a test that asks for data_folder must carry the marker `data`"
+    return Path(DATA)
