@@ -1,9 +1,17 @@
 """Shared fixtures, and the rule for tests that need real data: skipped by name without it, failing where it must be there."""
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+# numba does not notice a change in a function imported from another file, so the cache is keyed on all kernels.
+if "NUMBA_CACHE_DIR" not in os.environ:
+    sources = (path.read_bytes() for path in sorted((ROOT / "ssmts").rglob("*.py")))
+    key = hashlib.sha256(b"".join(text for text in sources if b"numba" in text)).hexdigest()[:16]
+    os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache" / key)
 
 DATA = os.environ.get("SSMTS_DATA")
 
