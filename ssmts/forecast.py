@@ -1,0 +1,186 @@
+"""Forecast: what a forecaster says about rows to come, in the caller's kind of container.
+
+It joins a distribution on arrays ``(n_series, horizon, n_outputs)`` (`ssmts.distributions`) to the rows it speaks of.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from .distributions import (
+    Distribution,
+    FloatArray,
+    Gaussian,
+    Paths,
+    Quantiles,
+    Transformed,
+    check_numbers,
+    check_probabilities,
+)
+from .exceptions import InputError
+
+__all__ = [
+    "Distribution",
+    "Forecast",
+    "Gaussian",
+    "Paths",
+    "Quantiles",
+    "Transformed",
+    "check_levels",
+    "check_probabilities",
+]
+
+RandomState = int | np.random.Generator | np.random.RandomState | None
+
+
+class Rows(Protocol):
+    """The rows a forecast speaks of: puts arrays ``(n_series, horizon, n_outputs)`` into the caller's kind."""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the caller works with bare arrays."""
+
+    def wrap(self, values: FloatArray) -> Any:
+        """One value a cell, in the caller's kind."""
+
+    def frame(self, columns: Mapping[str, FloatArray]) -> Any:
+        """One column a statistic, as a DataFrame."""
+
+    def array(self, columns: Mapping[str, FloatArray]) -> FloatArray:
+        """One last axis along the statistics, as an array."""
+
+
+class Forecast:
+    """The distribution of rows to come, in the caller's kind of container.
+
+    Made by ``forecaster.forecast(horizon)``; made by hand only when writing a forecaster.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        Over ``(n_series, horizon, n_outputs)``.
+    rows : Rows
+        The rows it speaks of.
+    history : object, optional
+        Past rows in the caller's kind, for `plot`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ssmts import Naive
+    >>> y = pd.Series([1.0, 3.0, 2.0, 4.0], index=pd.period_range("2024", periods=4, freq="Y"), name="y")
+    >>> forecast = Naive().fit(y).forecast(2)
+    >>> forecast.mean.tolist()
+    [4.0, 4.0]
+    >>> list(forecast.interval(level=80).columns)
+    ['lo-80', 'hi-80']
+    """
+
+    def __init__(self, distribution: Distribution, rows: Rows, history: Any = None) -> None:
+        self.distribution, self.rows, self.history = distribution, rows, history
+
+    @property
+    def mean(self) -> Any:
+        """Mean of each row, in the kind, index and names of the training ``y``."""
+        return self.rows.wrap(self.distribution.mean())
+
+    def quantile(self, q: float | Sequence[float]) -> Any:
+        """Quantiles.
+
+        Parameters
+        ----------
+        q : float or sequence of float
+            Probabilities in (0, 1).
+
+        Returns
+        -------
+        object
+            For a number, the same kind as `mean`. For a sequence, a DataFrame with columns ``q-0.1, q-0.5, ...``, or
+            for array callers an array with a last axis along ``q``.
+        """
+        probabilities = check_probabilities(q)
+        values = self.distribution.quantile(probabilities)
+        if np.ndim(q) == 0:
+            return self.rows.wrap(values[..., 0])
+        return self._columns({f"q-{p:g}": values[..., i] for i, p in enumerate(probabilities)})
+
+    def interval(self, level: float | Sequence[float] = (80, 95)) -> Any:
+        """Central intervals: columns ``lo-80, hi-80, lo-95, hi-95``, or for array callers a last axis along them.
+
+        Parameters
+        ----------
+        level : float or sequence of float, default (80, 95)
+            Coverage in per cent, from 1 to below 100. The default shows the body and the tail.
+        """
+        return self._columns(self._intervals(level))
+
+    def sample(self, n_paths: int = 100, random_state: RandomState = None) -> Any:
+        """Paths drawn jointly over the horizon.
+
+        Columns ``path-0, path-1, ...``, or for array callers a last axis of paths.
+
+        Parameters
+        ----------
+        n_paths : int, default 100
+        random_state : int, Generator, RandomState or None, default None
+            The same number gives the same paths.
+        """
+        if isinstance(n_paths, bool) or not isinstance(n_paths, int | np.integer) or n_paths < 1:
+            raise InputError(f"n_paths must be an integer of at least 1; received {n_paths!r}.")
+        paths = self.distribution.sample(int(n_paths), _generator(random_state))
+        return self._columns({f"path-{i}": path for i, path in enumerate(paths)})
+
+    def to_frame(self, level: float | Sequence[float] = (80, 95)) -> Any:
+        """Mean and intervals as one DataFrame with columns ``mean, lo-80, hi-80, ...``."""
+        return self.rows.frame({"mean": self.distribution.mean(), **self._intervals(level)})
+
+    def plot(self, ax: Any = None, level: float | Sequence[float] = (80, 95), history: Any = None) -> Any:
+        """History, mean and intervals on matplotlib Axes; see `ssmts.plotting.plot_forecast`."""
+        from ssmts.plotting import plot_forecast
+
+        return plot_forecast(self, ax=ax, level=level, history=history)
+
+    def _intervals(self, level: float | Sequence[float]) -> dict[str, FloatArray]:
+        levels = check_levels(level)
+        values = self.distribution.quantile([p for each in levels for p in ((100 - each) / 200, (100 + each) / 200)])
+        names = [f"{side}-{each:g}" for each in levels for side in ("lo", "hi")]
+        return {name: values[..., i] for i, name in enumerate(names)}
+
+    def _columns(self, columns: dict[str, FloatArray]) -> Any:
+        return self.rows.array(columns) if self.rows.is_array else self.rows.frame(columns)
+
+    def __repr__(self) -> str:
+        d = self.distribution
+        kind = f"{type(d.base).__name__}, transformed" if isinstance(d, Transformed) else type(d).__name__
+        return f"Forecast({kind}, n_series={d.n_series}, horizon={d.horizon}, n_outputs={d.n_outputs})"
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame()
+        table = frame._repr_html_() if hasattr(frame, "_repr_html_") else ""
+        return f"<p>{self!r}</p>{table}"
+
+
+def check_levels(level: float | Sequence[float]) -> tuple[float, ...]:
+    """Levels of central intervals, in per cent, as a tuple of floats.
+
+    Raises
+    ------
+    InputError
+        A level below 1 (a fraction?), of 100 or more, given twice, or none at all.
+    InputTypeError
+        Something that is no number.
+    """
+    levels = check_numbers(level, "level")
+    for each in levels:
+        if not 1 <= each < 100:
+            raise InputError(f"level is a coverage in per cent, from 1 to below 100 (80, not 0.8); received {each:g}.")
+    if len(set(levels)) < len(levels):
+        raise InputError(f"level holds a number twice: {list(levels)}.")
+    return levels
+
+
+def _generator(random_state: RandomState) -> np.random.Generator:
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint32))
+    return np.random.default_rng(random_state)
