@@ -5,7 +5,7 @@ of a target transformation. `ssmts.forecast.Forecast` joins a distribution to th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -310,6 +310,52 @@ class Transformed(Distribution):
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         return _apply(self.inverse, self.base.sample(n, rng))
+
+
+class Stacked(Distribution):
+    """Distributions of several series side by side; shorter horizons are NaN at their end.
+
+    Parameters
+    ----------
+    parts : sequence of Distribution
+        One or more series each, all with the same number of outputs. Paths are drawn independently of each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.distributions import Gaussian, Stacked
+    >>> a, b = (Gaussian(np.zeros((1, h, 1)), np.ones((1, h, 1))) for h in (1, 2))
+    >>> Stacked([a, b]).mean()[:, :, 0]
+    array([[ 0., nan],
+           [ 0.,  0.]])
+    """
+
+    def __init__(self, parts: Sequence[Distribution]) -> None:
+        self.parts = tuple(parts)
+        if not self.parts or len({part.n_outputs for part in self.parts}) > 1:
+            raise InputError("Stacked needs at least one distribution, all with the same number of outputs.")
+        self.shape = (
+            sum(part.n_series for part in self.parts),
+            max(part.horizon for part in self.parts),
+            self.parts[0].n_outputs,
+        )
+
+    def _stack(self, arrays: Iterable[FloatArray], series_axis: int = 0) -> FloatArray:
+        padded = []
+        for array in arrays:
+            width = [(0, 0)] * array.ndim
+            width[series_axis + 1] = (0, self.horizon - array.shape[series_axis + 1])
+            padded.append(np.pad(array, width, constant_values=np.nan) if width[series_axis + 1][1] else array)
+        return np.concatenate(padded, axis=series_axis)
+
+    def expect(self, function: Map) -> FloatArray:
+        return self._stack(part.expect(function) for part in self.parts)
+
+    def quantile(self, q: npt.ArrayLike) -> FloatArray:
+        return self._stack(part.quantile(q) for part in self.parts)
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        return self._stack((part.sample(n, rng) for part in self.parts), series_axis=1)
 
 
 def check_probabilities(q: npt.ArrayLike) -> tuple[float, ...]:
