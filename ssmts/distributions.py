@@ -1,7 +1,7 @@
 """Distributions of values to come, on arrays ``(n_series, horizon, n_outputs)``: no index, no column, no unit.
 
 There are three, `Gaussian`, `Quantiles` and `Paths`, and `Transformed`, which carries any of them through the inverse
-of a target transformation. `ssmts.forecast.Forecast` joins a distribution to the rows it speaks of.
+of a target transformation. `ssmts.forecasts.Forecast` joins a distribution to the rows it speaks of.
 """
 
 from abc import ABC, abstractmethod

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from ssmts.exceptions import InputError, InputTypeError
-from ssmts.forecast import Forecast, Gaussian, Paths, Quantiles, Transformed, check_levels
+from ssmts.forecasts import Forecast, Gaussian, Paths, Quantiles, Transformed, check_levels
 
 
 class PlainRows:

@@ -64,6 +64,9 @@ class Forecast:
         The rows it speaks of.
     history : object, optional
         Past rows in the caller's kind, for `plot`.
+    level : float or sequence of float, default (80, 95)
+        Levels of central intervals in per cent, shown wherever a call does not say other ones. The default shows the
+        body and the tail.
 
     Examples
     --------
@@ -77,8 +80,10 @@ class Forecast:
     ['lo-80', 'hi-80']
     """
 
-    def __init__(self, distribution: Distribution, rows: Rows, history: Any = None) -> None:
-        self.distribution, self.rows, self.history = distribution, rows, history
+    def __init__(
+        self, distribution: Distribution, rows: Rows, history: Any = None, level: float | Sequence[float] = (80, 95)
+    ) -> None:
+        self.distribution, self.rows, self.history, self.level = distribution, rows, history, check_levels(level)
 
     @property
     def mean(self) -> Any:
@@ -105,13 +110,13 @@ class Forecast:
             return self.rows.wrap(values[..., 0])
         return self._columns({f"q-{p:g}": values[..., i] for i, p in enumerate(probabilities)})
 
-    def interval(self, level: float | Sequence[float] = (80, 95)) -> Any:
+    def interval(self, level: float | Sequence[float] | None = None) -> Any:
         """Central intervals: columns ``lo-80, hi-80, lo-95, hi-95``, or for array callers a last axis along them.
 
         Parameters
         ----------
-        level : float or sequence of float, default (80, 95)
-            Coverage in per cent, from 1 to below 100. The default shows the body and the tail.
+        level : float or sequence of float, optional
+            Coverage in per cent, from 1 to below 100; the levels of the forecast unless given.
         """
         return self._columns(self._intervals(level))
 
@@ -131,18 +136,18 @@ class Forecast:
         paths = self.distribution.sample(int(n_paths), _generator(random_state))
         return self._columns({f"path-{i}": path for i, path in enumerate(paths)})
 
-    def to_frame(self, level: float | Sequence[float] = (80, 95)) -> Any:
+    def to_frame(self, level: float | Sequence[float] | None = None) -> Any:
         """Mean and intervals as one DataFrame with columns ``mean, lo-80, hi-80, ...``."""
         return self.rows.frame({"mean": self.distribution.mean(), **self._intervals(level)})
 
-    def plot(self, ax: Any = None, level: float | Sequence[float] = (80, 95), history: Any = None) -> Any:
+    def plot(self, ax: Any = None, level: float | Sequence[float] | None = None, history: Any = None) -> Any:
         """History, mean and intervals on matplotlib Axes; see `ssmts.plotting.plot_forecast`."""
         from ssmts.plotting import plot_forecast
 
-        return plot_forecast(self, ax=ax, level=level, history=history)
+        return plot_forecast(self, ax=ax, level=self.level if level is None else level, history=history)
 
-    def _intervals(self, level: float | Sequence[float]) -> dict[str, FloatArray]:
-        levels = check_levels(level)
+    def _intervals(self, level: float | Sequence[float] | None) -> dict[str, FloatArray]:
+        levels = self.level if level is None else check_levels(level)
         values = self.distribution.quantile([p for each in levels for p in ((100 - each) / 200, (100 + each) / 200)])
         names = [f"{side}-{each:g}" for each in levels for side in ("lo", "hi")]
         return {name: values[..., i] for i, name in enumerate(names)}
