@@ -1,0 +1,341 @@
+"""The contract: what every forecaster and detector of the library does, whatever its model.
+
+A model adds four hooks that see arrays on a regular grid; containers, times, transformations, validation and scores are
+settled here, once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._containers import FloatArray, is_long, read_long, read_table
+from .distributions import Distribution, Gaussian, Stacked, Transformed
+from .exceptions import InputError, SsmtsError, TimeIndexError
+from .forecasts import Forecast, RandomState
+from .panel import Form, Panel, Rows, SeriesRows, _align, read_future, read_new, read_training
+from .target import TargetMap
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a forecaster can do; read it as ``Forecaster.capabilities``."""
+
+    covariates: bool = True  # uses the columns of X; otherwise only its index is read
+    missing: bool = True  # lives with NaN and absent rows in y
+    joint: bool = False  # treats several columns of y as one multivariate series; otherwise one by one
+    pooled: bool = False  # one set of parameters for all series of a panel
+    paths: bool = True  # draws paths jointly over the horizon
+    recurrent: bool = True  # `update` costs the new rows only, whatever came before
+
+
+class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
+    """A scikit-learn regressor whose rows have times.
+
+    Subclasses store their arguments in ``__init__``, among them ``freq=None`` and ``transform=None``, and define the
+    hooks `_fit`, `_update`, `_forecast` and `_one_step`.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    freq: Any
+    transform: Any
+
+    # hooks ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, form: Form, panel: Panel) -> dict[str, Any]:
+        """Estimate on the model's scale; return the attributes to set."""
+
+    @abstractmethod
+    def _update(self, news: Sequence[SeriesRows]) -> dict[str, Any]:
+        """Move the state over new rows; return the attributes to set, leaving the present ones untouched."""
+
+    @abstractmethod
+    def _forecast(self, series: int, leads: np.ndarray, X: FloatArray | None) -> Distribution:
+        """Distribution ``(1, len(leads), n_outputs)`` of the rows `leads` steps after the last one; `X` has a row a lead."""
+
+    @abstractmethod
+    def _one_step(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance ``(n_times, n_outputs)`` of each training row given those before it."""
+
+    # the contract -----------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Estimate the model.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array
+            Covariates, known in advance, one row a time; or the series itself when `y` is left out; or a long frame.
+        y : Series, DataFrame or array, optional
+            What is wanted. NaN and absent rows are missing values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError, InputTypeError
+            Stamps, values or shapes that cannot be used; the message names the place. What was fitted before stays.
+        """
+        form, panel = read_training(X, y, freq=self.freq)
+        maps = None
+        scaled = panel
+        if self.transform is not None:
+            maps = [TargetMap.fit(self.transform, values, form.label(i)) for i, values in enumerate(panel.y)]
+            scaled = Panel(tuple(m.forward(values) for m, values in zip(maps, panel.y)), panel.X, panel.start)
+        fitted = self._fit(form, scaled)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted)
+        self.form_ = form
+        self.rows_: Panel | None = panel
+        self.last_ = panel.last
+        self.trained_until_ = panel.last
+        self.maps_ = maps
+        self.scale_ = np.stack([_naive_error(values) for values in panel.y])
+        self.n_features_in_ = form.n_features or 0
+        if form.features is not None and all(isinstance(name, str) for name in form.features):
+            self.feature_names_in_ = np.array(form.features, dtype=object)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Predict the mean.
+
+        Parameters
+        ----------
+        X : int, DataFrame, Series or array
+            A number of steps after the last known row, or the rows to predict: their index says when. Rows among the
+            training rows get one-step-ahead predictions, later rows forecasts, a gap before them is forecast through.
+
+        Returns
+        -------
+        Series, DataFrame, long frame or array
+            Of the kind, index and names of the training `y`.
+        """
+        rows, distribution = self._answer(X)
+        return rows.wrap(distribution.mean())
+
+    def forecast(self, X: Any, level: float | Sequence[float] = (80, 95)) -> Forecast:
+        """Forecast the distribution.
+
+        Parameters
+        ----------
+        X : int, DataFrame, Series or array
+            As in `predict`.
+        level : float or sequence of float, default (80, 95)
+            Levels in per cent that the forecast's frames, intervals and plots show unless told otherwise.
+
+        Returns
+        -------
+        Forecast
+            With ``.mean``, ``.quantile(q)``, ``.interval(level)``, ``.sample(n)``, ``.to_frame()``, ``.plot()``.
+        """
+        rows, distribution = self._answer(X)
+        return Forecast(distribution, rows, history=self._history(), level=level)
+
+    def predict_interval(self, X: Any, level: float | Sequence[float] = (80, 95)) -> Any:
+        """Central intervals of `forecast`, columns ``lo-80, hi-80, lo-95, hi-95``."""
+        return self.forecast(X).interval(level)
+
+    def predict_quantiles(self, X: Any, q: float | Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
+        """Quantiles of `forecast`, columns ``q-0.1, q-0.5, q-0.9``."""
+        return self.forecast(X).quantile(q)
+
+    def sample(self, X: Any, n_paths: int = 100, random_state: RandomState = None) -> Any:
+        """Paths of `forecast`, drawn jointly over the horizon, columns ``path-0, path-1, ...``."""
+        return self.forecast(X).sample(n_paths, random_state)
+
+    def update(self, X: Any, y: Any = None) -> Self:
+        """Move the state over new rows; parameters stay.
+
+        Costs the new rows only, and is all or nothing: an error leaves the state as it was.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`, with rows after the last known one. Absent rows in between are missing values. A panel may
+            bring rows of some of its series.
+
+        Returns
+        -------
+        self
+        """
+        if "form_" not in self.__dict__:
+            check_is_fitted(self)
+        news = _quick_new(self.form_, X, self.last_) if y is None else None
+        if news is None:
+            news = read_new(self.form_, X, y, self.last_)
+        if self.maps_ is not None:
+            news = [
+                SeriesRows(n.series, self.maps_[n.series].forward(n.y, self.form_.label(n.series)), n.X) for n in news
+            ]
+        changed = self._update(news)
+        last = self.last_.copy()
+        for new in news:
+            last[new.series] += len(new.y)
+        self.__dict__.update(changed)
+        self.last_ = last
+        return self
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Skill against the naive forecast: 1 - MAE / mean ``|y_t - y_(t-1)|`` of the training rows.
+
+        1 is perfect, 0 is as far off as yesterday's value was in training. NaN are skipped; where the training rows
+        never changed, the error itself takes the place of the ratio. Every column of every series has its own divisor.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        sample_weight : array of shape (n_rows,), optional
+        """
+        check_is_fitted(self)
+        target = self._target_table(X, y)
+        rows, distribution = self._answer(X, holes=True)
+        means = rows.flat(distribution.mean())
+        scale = np.empty_like(means)
+        for series, positions in zip(rows.series, rows.positions):
+            scale[positions] = self.scale_[series]
+        ratio = np.abs(target - means) / scale
+        weight = np.ones(len(ratio)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if weight.shape != (len(ratio),):
+            raise InputError(
+                f"sample_weight must have shape ({len(ratio)},), one weight a row; received {weight.shape}."
+            )
+        weights = np.where(np.isnan(ratio), 0.0, weight[:, None])
+        if not weights.sum() > 0:
+            raise InputError("There is no observed value of y to score against.")
+        return float(1.0 - np.sum(weights * np.nan_to_num(ratio)) / weights.sum())
+
+    def __sklearn_tags__(self) -> Any:
+        """scikit-learn's tags: several outputs, no required y, a score that random rows do not satisfy."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    # shared work ------------------------------------------------------------------------------------------------
+
+    def _answer(self, X: Any, *, holes: bool = False) -> tuple[Rows, Distribution]:
+        """Distribution of the rows asked for, on the caller's scale."""
+        check_is_fitted(self)
+        rows, X_rows = read_future(self.form_, X, self.last_, self.rows_, holes=holes)
+        parts = []
+        for i, series in enumerate(rows.series):
+            part = self._series_answer(int(series), rows.steps[i], None if X_rows is None else X_rows[i])
+            if self.maps_ is not None:
+                part = Transformed(part, self.maps_[series].inverse, self.maps_[series].increasing)
+            parts.append(part)
+        return rows, parts[0] if len(parts) == 1 else Stacked(parts)
+
+    def _series_answer(self, series: int, steps: np.ndarray, X: FloatArray | None) -> Distribution:
+        last, trained_until = int(self.last_[series]), int(self.trained_until_[series])
+        future = steps > last
+        if future.all():
+            return self._forecast(series, steps - last, X)
+        between = ~future & (steps > trained_until)
+        if between.any():
+            where = self.form_.axis.format(int(steps[between][0]))
+            raise TimeIndexError(
+                f"{where}{self.form_.label(series)} was seen by update, which keeps no rows. Ask for rows after "
+                f"{self.form_.axis.format(last)}, or fit on all rows to predict within them."
+            )
+        mean, variance = self._in_sample(series, steps[~future])
+        if future.any():
+            later = self._forecast(series, steps[future] - last, None if X is None else X[future])
+            if not isinstance(later, Gaussian):
+                raise InputError(
+                    "Rows within and after the training rows cannot be forecast in one call of this model; ask for them apart."
+                )
+            order = np.argsort(future, kind="stable").argsort()
+            mean = np.concatenate([mean, later.mean()[0]])[order]
+            variance = np.concatenate([variance, later.variance()[0]])[order]
+        return Gaussian(mean[None], variance[None])
+
+    def _in_sample(self, series: int, steps: np.ndarray) -> tuple[FloatArray, FloatArray]:
+        form = self.form_
+        if self.rows_ is None:
+            raise SsmtsError(
+                "Predictions within the training rows need them, and they were not saved: save(..., data=True), or fit again."
+            )
+        start = int(self.rows_.start[series])
+        if steps[0] < start:
+            raise TimeIndexError(
+                f"{form.axis.format(int(steps[0]))} lies before the first training row{form.label(series)}, {form.axis.format(start)}."
+            )
+        y = self._model_rows(series)
+        mean, variance = self._one_step(series, y, None if self.rows_.X is None else self.rows_.X[series])
+        return mean[steps - start], variance[steps - start]
+
+    def _model_rows(self, series: int) -> FloatArray:
+        """Training rows of a series on the model's scale."""
+        assert self.rows_ is not None
+        y = self.rows_.y[series]
+        return y if self.maps_ is None else self.maps_[series].forward(y)
+
+    def _history(self) -> Any:
+        """Training rows in the caller's kind; None where they were not kept."""
+        if self.rows_ is None:
+            return None
+        panel = self.rows_
+        steps = tuple(np.arange(s, s + len(y)) for s, y in zip(panel.start, panel.y))
+        ends = np.cumsum([0] + [len(y) for y in panel.y])
+        positions = tuple(np.arange(a, b) for a, b in zip(ends[:-1], ends[1:]))
+        rows = Rows(self.form_, np.arange(len(steps)), steps, positions)
+        longest = max(len(y) for y in panel.y)
+        padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)
+        for i, y in enumerate(panel.y):
+            padded[i, : len(y)] = y
+        return rows.wrap(padded)
+
+    def _target_table(self, X: Any, y: Any) -> FloatArray:
+        """Observed values, in the caller's row order."""
+        if is_long(X) and self.form_.long is not None:
+            target = read_long(X, self.form_.long)[0]
+            assert target is not None
+        elif y is None:
+            if self.form_.n_features:
+                raise InputError("fit saw covariates: call score(X, y).")
+            target = read_table(X, "y")
+        else:
+            covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
+            target = _align(read_table(y, "y"), covariates)[0]
+        if target.values.shape[1] != len(self.form_.outputs):
+            raise InputError(f"y has {target.values.shape[1]} column(s), fit saw {len(self.form_.outputs)}.")
+        return target.values
+
+
+def _naive_error(values: FloatArray) -> FloatArray:
+    """Mean absolute change from one row to the next, per column; 1 where there is none."""
+    change = np.abs(np.diff(values, axis=0))
+    seen = ~np.isnan(change)
+    total = np.where(seen, change, 0.0).sum(axis=0)
+    error = total / np.maximum(seen.sum(axis=0), 1)
+    return np.where(error > 0, error, 1.0)
+
+
+def _quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
+    """The common case of a stream, one series without covariates that goes on where it stopped; None for all else."""
+    if form.keys is not None or form.n_features is not None:
+        return None
+    if type(X) is np.ndarray and not form.indexed and X.dtype == np.float64:
+        values = X
+    elif type(X) is pd.Series and form.indexed and form.kind == "pandas" and X.dtype == np.float64 and len(X) == 1:
+        if X.index.nlevels != 1 or form.axis.steps(X.index)[0] != last[0] + 1:
+            return None
+        values = X.to_numpy()
+    else:
+        return None
+    if values.ndim != form.ndim or not values.size or np.isinf(values).any():
+        return None
+    rows = values.reshape(len(values), -1)
+    return [SeriesRows(0, rows, None)] if rows.shape[1] == len(form.outputs) else None

@@ -1,0 +1,232 @@
+"""The contract of detectors: exact scikit-learn outlier detectors whose rows are consecutive readings of sensors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._containers import FloatArray, Table, column_mismatch, is_long, read_table
+from .exceptions import InputError, InputTypeError, SsmtsError, TimeIndexError
+
+
+@dataclass(frozen=True)
+class SensorRows:
+    """Readings of sensors: one row a time, one column a sensor; NaN where a sensor was silent."""
+
+    values: FloatArray  # (n_times, n_sensors)
+    index: pd.Index | None  # None for arrays
+
+    @property
+    def elapsed(self) -> FloatArray | None:
+        """Seconds from the row before to each row, NaN for the first; None where rows carry no clock."""
+        if not isinstance(self.index, pd.DatetimeIndex):
+            return None
+        seconds = (self.index - self.index[0]) / pd.Timedelta(seconds=1)
+        return np.diff(np.asarray(seconds, dtype=np.float64), prepend=np.nan)
+
+
+class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
+    """A scikit-learn outlier detector whose rows have an order.
+
+    Subclasses store their arguments in ``__init__`` and define `_fit` and `_run`. Scores are logarithms of calibrated
+    p-values, so higher is more normal, and ``offset_`` is the logarithm of the alarm level.
+
+    Rows handed to `score_samples`, `decision_function` and `predict` are taken as the next ones after the last row
+    learnt, scored as `update` would score them one by one, and forgotten again. Rows whose index says that they are
+    training rows get the scores they had in training; where everything is an array, rows have no times and always follow.
+    """
+
+    offset_: float
+
+    # hooks ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, rows: SensorRows) -> dict[str, Any]:
+        """Learn from training rows; return the attributes to set, among them ``start_`` and ``state_``.
+
+        ``start_`` is the state before the first training row and ``state_`` that after the last one.
+        """
+
+    @abstractmethod
+    def _run(self, state: Any, rows: SensorRows) -> tuple[FloatArray, Any]:
+        """Log p-value of each row, scored before it is learnt, and the state after the last; `state` is left as it is."""
+
+    @abstractmethod
+    def _alarm_level(self, log_p: FloatArray) -> float:
+        """``offset_`` from the log p-values of the training rows."""
+
+    # the contract -----------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what is normal.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            Readings in time order; NaN where a sensor was silent. Times may be irregular.
+        y : ignored
+            For scikit-learn's sake.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        rows, table = self._read(X, "X")
+        if (dead := np.isnan(rows.values).all(axis=0)).any():
+            name = int(dead.argmax()) if table.columns is None else repr(table.columns[int(dead.argmax())])
+            raise InputError(f"Sensor {name} is NaN throughout X; there is nothing to learn from. Drop the column.")
+        fitted = self._fit(rows)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted)
+        self.n_features_in_ = rows.values.shape[1]
+        self.columns_ = table.columns
+        if table.columns is not None and table.ndim == 2 and all(isinstance(name, str) for name in table.columns):
+            self.feature_names_in_ = np.array(table.columns, dtype=object)
+        self.rows_: SensorRows | None = rows
+        self.last_time_ = None if rows.index is None else rows.index[-1]
+        self.trained_until_ = self.last_time_
+        self.offset_ = self._alarm_level(self._scores(rows))
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Log of the calibrated p-value of each row, ``(n_times,)``; 0 for a row without any reading.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            Rows after the last one learnt, or training rows; see the class.
+        """
+        check_is_fitted(self)
+        return self._scores(self._read_fitted(X))
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """``score_samples(X) - offset_``: negative in alarm."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """-1 for rows in alarm, 1 for the others."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Fit, then label the training rows."""
+        return self.fit(X).predict(X)
+
+    def update(self, X: Any) -> FloatArray:
+        """Score new rows, then learn from them.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            Rows after the last one learnt.
+
+        Returns
+        -------
+        array of shape (n_times,)
+            `score_samples` of the rows, each taken before the row is learnt. All or nothing: an error changes nothing.
+        """
+        if "offset_" not in self.__dict__:
+            check_is_fitted(self)
+        rows = self._read_fitted(X)
+        if rows.index is not None and rows.index[0] < self.last_time_:
+            raise TimeIndexError(
+                f"update got rows from {rows.index[0]}, but the last one learnt is {self.last_time_}. Pass later rows only."
+            )
+        log_p, state = self._run(self.state_, rows)
+        self.state_ = state
+        if rows.index is not None:
+            self.last_time_ = rows.index[-1]
+        return log_p
+
+    def __sklearn_tags__(self) -> Any:
+        """scikit-learn's tags: NaN are readings that did not come."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    # shared work ------------------------------------------------------------------------------------------------
+
+    def _scores(self, rows: SensorRows) -> FloatArray:
+        """Log p-values of rows that follow the last one, or were training rows."""
+        parts = [self._run(state, part)[0] for state, part in self._segments(rows)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _segments(self, rows: SensorRows) -> list[tuple[Any, SensorRows]]:
+        """Pieces of rows with the state in front of each: training rows first, then rows that follow the last one."""
+        if rows.index is None or not rows.index[0] <= self.trained_until_:
+            return [(self.state_, self._after_last(rows))]
+        if self.rows_ is None:
+            raise SsmtsError(
+                "Scores of training rows need them, and they were not saved: save(..., data=True), or fit again."
+            )
+        known = self.rows_.index
+        assert known is not None
+        first = int(known.searchsorted(rows.index[0]))
+        count = min(len(known) - first, len(rows.index))
+        if not rows.index[:count].equals(known[first : first + count]):
+            raise TimeIndexError(
+                f"These rows start at {rows.index[0]}, within the training rows, without being them. Pass the training rows, or later ones."
+            )
+        state = self.start_
+        if first:
+            state = self._run(state, _slice(self.rows_, 0, first))[1]
+        pieces = [(state, _slice(rows, 0, count))]
+        if count < len(rows.index):
+            pieces.append((self.state_, self._after_last(_slice(rows, count, len(rows.index)))))
+        return pieces
+
+    def _after_last(self, rows: SensorRows) -> SensorRows:
+        if rows.index is not None and rows.index[0] < self.last_time_:
+            raise TimeIndexError(
+                f"Rows from {rows.index[0]} were seen by update, which keeps none; the last one learnt is {self.last_time_}. Pass later rows."
+            )
+        return rows
+
+    def _read_fitted(self, X: Any) -> SensorRows:
+        rows, table = self._read(X, "X")
+        n, expected = rows.values.shape[1], self.n_features_in_
+        if (
+            table.columns is not None
+            and self.columns_ is not None
+            and table.ndim == 2
+            and table.columns != self.columns_
+        ):
+            raise InputError(column_mismatch(table.columns, self.columns_, "X"))
+        if n != expected:
+            raise InputError(
+                f"X has {n} features, but {type(self).__name__} is expecting {expected} features as input."
+            )
+        if (rows.index is None) != (self.last_time_ is None):
+            if rows.index is None:
+                raise InputError(
+                    "fit saw an index, but these rows come as an array that does not say when they are. Pass a pandas object with its "
+                    'index; if a transformer dropped it, call .set_output(transform="pandas") on it.'
+                )
+            raise InputError("fit saw arrays, whose rows have no stamps; pass an array, not an indexed object.")
+        return rows
+
+    def _read(self, X: Any, what: str) -> tuple[SensorRows, Table]:
+        if is_long(X):
+            raise InputTypeError(
+                "A detector wants one column a sensor: pivot the long frame, frame.pivot(index='ds', columns='unique_id', values='y')."
+            )
+        table = read_table(X, what, ensure_2d=True)
+        if table.codes is not None:
+            raise InputError(
+                f"{what} has an index (series, time); a detector wants one column a sensor: unstack the first level."
+            )
+        if table.time is not None and not table.time.is_monotonic_increasing:
+            stamps = pd.Series(table.time)
+            at = table.time[int((stamps.shift() > stamps).to_numpy().argmax())]
+            raise TimeIndexError(f"{what} goes back in time at {at}. Sort the rows: {what}.sort_index().")
+        return SensorRows(table.values, table.time), table
+
+
+def _slice(rows: SensorRows, start: int, stop: int) -> SensorRows:
+    return SensorRows(rows.values[start:stop], None if rows.index is None else rows.index[start:stop])

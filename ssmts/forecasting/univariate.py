@@ -1,0 +1,109 @@
+"""Forecasters of one column at a time: each column of each series is a unit with parameters and a state of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from .._containers import FloatArray
+from ..base import BaseForecaster
+from ..distributions import Distribution, Gaussian
+from ..exceptions import SsmtsError
+from ..panel import Form, Panel, SeriesRows
+from ..timeindex import TimeAxis
+
+
+class UnivariateForecaster(BaseForecaster):
+    """Base of forecasters that fit every column of every series on its own.
+
+    A unit is an immutable value: parameters and state of one column. Subclasses define the five hooks on units; work
+    over units runs in ``n_jobs`` threads. Units stand in ``units_``, series by series and column by column.
+    """
+
+    n_jobs: int | None
+    units_: tuple[Any, ...]
+
+    @abstractmethod
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> Any:
+        """Unit of one column ``(n_times,)``."""
+
+    @abstractmethod
+    def _update_unit(self, unit: Any, y: FloatArray, X: FloatArray | None) -> Any:
+        """Unit after new rows, with the same parameters."""
+
+    @abstractmethod
+    def _forecast_unit(self, unit: Any, horizon: int, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance ``(horizon,)`` of the observations to come."""
+
+    @abstractmethod
+    def _sample_unit(
+        self, unit: Any, horizon: int, X: FloatArray | None, n_paths: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Paths ``(n_paths, horizon)``, joint over the horizon."""
+
+    @abstractmethod
+    def _one_step_unit(self, unit: Any, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance ``(n_times,)`` of each training row given those before it."""
+
+    def _fit(self, form: Form, panel: Panel) -> dict[str, Any]:
+        tasks = [
+            (values[:, column], None if panel.X is None else panel.X[series], _unit_label(form, series, column))
+            for series, values in enumerate(panel.y)
+            for column in range(values.shape[1])
+        ]
+
+        def fit(y: FloatArray, X: FloatArray | None, label: str) -> Any:
+            try:
+                return self._fit_unit(np.ascontiguousarray(y), X, form.axis)
+            except SsmtsError as error:
+                raise type(error)(f"{label}{error}") from error
+
+        if len(tasks) == 1:
+            return {"units_": (fit(*tasks[0]),)}
+        return {"units_": tuple(Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(fit)(*task) for task in tasks))}
+
+    def _update(self, news: Sequence[SeriesRows]) -> dict[str, Any]:
+        units = list(self.units_)
+        for new in news:
+            width = new.y.shape[1]
+            for column in range(width):
+                at = new.series * width + column
+                units[at] = self._update_unit(units[at], np.ascontiguousarray(new.y[:, column]), new.X)
+        return {"units_": tuple(units)}
+
+    def _forecast(self, series: int, leads: np.ndarray, X: FloatArray | None) -> Distribution:
+        horizon = int(leads[-1])
+        if X is not None and len(leads) < horizon:  # rows before and between those asked for change nothing after them
+            X_all = np.zeros((horizon, X.shape[1]))
+            X_all[leads - 1] = X
+        else:
+            X_all = X
+        units = self._units_of(series)
+        moments = [self._forecast_unit(unit, horizon, X_all) for unit in units]
+        mean, variance = (np.stack([m[i][leads - 1] for m in moments], axis=-1) for i in (0, 1))
+
+        def draw(n: int, rng: np.random.Generator) -> FloatArray:
+            paths = [self._sample_unit(unit, horizon, X_all, n, rng)[:, leads - 1] for unit in units]
+            return np.stack(paths, axis=-1)[:, None]
+
+        return Gaussian(mean[None], variance[None], draw)
+
+    def _one_step(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        units = self._units_of(series)
+        moments = [self._one_step_unit(unit, np.ascontiguousarray(y[:, j]), X) for j, unit in enumerate(units)]
+        return np.stack([m[0] for m in moments], axis=-1), np.stack([m[1] for m in moments], axis=-1)
+
+    def _units_of(self, series: int) -> tuple[Any, ...]:
+        width = len(self.form_.outputs)
+        return self.units_[series * width : (series + 1) * width]
+
+
+def _unit_label(form: Form, series: int, column: int) -> str:
+    parts = [] if form.keys is None else [f"series {form.keys[series]!r}"]
+    if len(form.outputs) > 1:
+        parts.append(f"column {form.outputs[column]!r}")
+    return ", ".join(parts).capitalize() + ": " if parts else ""

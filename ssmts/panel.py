@@ -1,0 +1,489 @@
+"""The only door: Series, frames, long frames and arrays become a `Panel` on one regular grid, and answers go back the same way.
+
+`Form` remembers how the caller's data looked, `Panel` holds the training rows of every series on the grid of a
+`TimeAxis`, and `Rows` says which rows of which series a question is about and puts the answer into the caller's kind.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ._containers import (
+    FloatArray,
+    Long,
+    LongNames,
+    Table,
+    column_mismatch,
+    is_default_index,
+    is_long,
+    read_long,
+    read_table,
+)
+from .exceptions import FutureRowsError, InputError, InputTypeError, TimeIndexError, UnknownSeriesError
+from .timeindex import TimeAxis, check_increasing, infer_axis, row_axis
+
+__all__ = ["Form", "Long", "Panel", "Rows", "SeriesRows", "read_future", "read_new", "read_training"]
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the training data looked, and so how answers must look."""
+
+    kind: str  # container of y and of every answer: "array", "pandas" or "long"
+    ndim: int  # 1 when y was one-dimensional
+    outputs: tuple[Hashable, ...]  # column names of y
+    axis: TimeAxis
+    indexed: bool  # whether fit saw an index
+    keys: tuple[Hashable, ...] | None  # names of the series; None for a single one
+    level_names: tuple[Hashable, ...]  # names of the index levels
+    features: tuple[Hashable, ...] | None  # names of the covariates; None without names
+    n_features: int | None  # None when y stood alone
+    long: LongNames | None
+
+    @property
+    def n_series(self) -> int:
+        """Number of series."""
+        return 1 if self.keys is None else len(self.keys)
+
+    def label(self, series: int) -> str:
+        """Words that name a series in messages; empty for a single one."""
+        return "" if self.keys is None else f" of series {self.keys[series]!r}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The rows of every series on the regular grid; absent rows are NaN in `y` and 0 in `X`."""
+
+    y: tuple[FloatArray, ...]  # each (n_times, n_outputs)
+    X: tuple[FloatArray, ...] | None  # each (n_times, n_features)
+    start: IntArray  # (n_series,) step of the first row
+
+    @property
+    def last(self) -> IntArray:
+        """Step of the last row of each series."""
+        return self.start + np.array([len(y) for y in self.y], dtype=np.int64) - 1
+
+
+@dataclass(frozen=True)
+class SeriesRows:
+    """New rows of one series, from the row after its last one on."""
+
+    series: int
+    y: FloatArray  # (n_new, n_outputs)
+    X: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that a question is about: steps of some series, in the caller's order."""
+
+    form: Form
+    series: IntArray  # (S,) which series
+    steps: tuple[IntArray, ...]  # of each: steps asked for
+    positions: tuple[IntArray, ...]  # of each: row in the answer
+    index: pd.Index | None = None  # the caller's own index, given back as it is
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the answer."""
+        return sum(len(steps) for steps in self.steps)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the caller works with bare arrays."""
+        return self.form.kind == "array"
+
+    def flat(self, values: FloatArray) -> FloatArray:
+        """Values ``(S, horizon, ...)`` as rows in the caller's order, ``(n_rows, ...)``."""
+        out = np.empty((self.n_rows, *values.shape[2:]))
+        for block, steps, positions in zip(values, self.steps, self.positions):
+            out[positions] = block[: len(steps)]
+        return out
+
+    def wrap(self, values: FloatArray) -> Any:
+        """Values ``(S, horizon, n_outputs)`` in the caller's kind, shape, index and names."""
+        flat = self.flat(values)
+        form = self.form
+        if form.kind == "array":
+            return flat[:, 0] if form.ndim == 1 else flat
+        if form.kind == "long":
+            assert form.long is not None
+            return self._long_frame({form.long.target: flat[:, 0]})
+        if form.ndim == 1:
+            return pd.Series(flat[:, 0], index=self.times(), name=form.outputs[0])
+        return pd.DataFrame(flat, index=self.times(), columns=pd.Index(form.outputs))
+
+    def frame(self, columns: Mapping[str, FloatArray]) -> Any:
+        """A frame of several statistics, each ``(S, horizon, n_outputs)``; with several outputs their columns are (output, statistic)."""
+        flats = {name: self.flat(values) for name, values in columns.items()}
+        form = self.form
+        if form.kind == "long":
+            return self._long_frame({name: flat[:, 0] for name, flat in flats.items()})
+        if form.ndim == 1:
+            return pd.DataFrame({name: flat[:, 0] for name, flat in flats.items()}, index=self.times())
+        names = form.outputs if form.kind == "pandas" else tuple(range(len(form.outputs)))
+        data = {(output, name): flat[:, j] for j, output in enumerate(names) for name, flat in flats.items()}
+        return pd.DataFrame(data, index=self.times())
+
+    def array(self, columns: Mapping[str, FloatArray]) -> FloatArray:
+        """Several statistics as one array ``(n_rows[, n_outputs], n_statistics)``."""
+        stacked = np.stack([self.flat(values) for values in columns.values()], axis=-1)
+        return stacked[:, 0] if self.form.ndim == 1 else stacked
+
+    def times(self) -> pd.Index:
+        """Index of the answer: stamps, or (series, stamp)."""
+        if self.index is not None:
+            return self.index
+        form, axis = self.form, self.form.axis
+        if form.keys is None:
+            steps = self.steps[0]
+            return axis.stamps(int(steps[0]), len(steps))
+        steps = np.empty(self.n_rows, dtype=np.int64)
+        owner = np.empty(self.n_rows, dtype=np.int64)
+        for series, s, p in zip(self.series, self.steps, self.positions):
+            steps[p], owner[p] = s, series
+        low = int(steps.min())
+        stamps = axis.stamps(low, int(steps.max()) - low + 1).take(steps - low)
+        return pd.MultiIndex.from_arrays([pd.Index(form.keys).take(owner), stamps], names=form.level_names)
+
+    def _long_frame(self, columns: Mapping[str, FloatArray]) -> Any:
+        long = self.form.long
+        assert long is not None
+        times = self.times()
+        stamps = times.get_level_values(-1)
+        data: dict[str, Any] = {} if long.id is None else {long.id: times.get_level_values(0).to_numpy()}
+        if long.backend == "pandas":
+            return pd.DataFrame({**data, long.time: stamps, **columns})
+        import narwhals as nw
+
+        zone = getattr(stamps, "tz", None)
+        naive = stamps.tz_convert("UTC").tz_localize(None) if zone is not None else stamps
+        if isinstance(naive, pd.PeriodIndex):
+            naive = naive.to_timestamp()
+        frame = nw.from_dict({**data, long.time: naive.to_numpy(), **columns}, backend=long.backend)
+        if zone is not None:
+            frame = frame.with_columns(nw.col(long.time).dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone)))
+        if long.time_is_date:
+            frame = frame.with_columns(nw.col(long.time).cast(nw.Date))
+        return frame.to_native()
+
+
+def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Panel]:
+    """Read what `fit` was given: covariates and target, the target alone, or a long frame."""
+    if is_long(X):
+        if y is not None:
+            raise InputTypeError("A long frame holds its own target: call fit(frame) without y.")
+        target, covariates = read_long(X)
+        assert target is not None
+    elif y is None:
+        target, covariates = read_table(X, "y"), None
+    else:
+        covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=_is_frame(X))
+        target, covariates = _align(read_table(y, "y"), covariates)
+    axis, steps = _grid_steps(target, freq)
+    _refuse_missing(covariates)
+    groups = _groups(target)
+    ys, Xs, start = [], [], []
+    for positions in groups:
+        s = steps[positions]
+        ys.append(_fill(target.values, positions, s, int(s[0]), np.nan))
+        if covariates is not None:
+            Xs.append(_fill(covariates.values, positions, s, int(s[0]), 0.0))
+        start.append(s[0])
+    form = Form(
+        kind=target.kind,
+        ndim=target.ndim,
+        outputs=target.columns or tuple(range(target.values.shape[1])),
+        axis=axis,
+        indexed=target.time is not None,
+        keys=target.keys,
+        level_names=() if target.index is None else tuple(target.index.names),
+        features=None if covariates is None else covariates.columns,
+        n_features=None if covariates is None else covariates.values.shape[1],
+        long=target.long,
+    )
+    if form.long is not None:
+        form = replace(form, level_names=(form.long.id, form.long.time))
+    for series, values in enumerate(ys):
+        for column, name in enumerate(form.outputs):
+            if np.isnan(values[:, column]).all():
+                which = f" (column {name!r})" if len(form.outputs) > 1 else ""
+                raise InputError(f"y{form.label(series)}{which} is NaN throughout; there is nothing to learn from.")
+    return form, Panel(tuple(ys), tuple(Xs) if covariates is not None else None, np.array(start, dtype=np.int64))
+
+
+def read_new(form: Form, X: Any, y: Any, last: IntArray) -> list[SeriesRows]:
+    """Read new rows of `update`: each series goes on after its own last row, absent rows become NaN."""
+    if form.kind == "long":
+        if y is not None:
+            raise InputTypeError("fit saw a long frame, which holds its own target: call update(frame) without y.")
+        target, covariates = read_long(X, form.long)
+        assert target is not None
+    elif y is None:
+        if form.n_features:
+            raise InputError(f"fit saw {form.n_features} covariate(s){_named(form)}: call update(X_new, y_new).")
+        target, covariates = read_table(X, "y_new"), None
+    else:
+        covariates = read_table(X, "X_new", ensure_2d=True, allow_no_columns=_is_frame(X))
+        target, covariates = _align(read_table(y, "y_new"), covariates)
+        _check_features(form, covariates, "X_new")
+    if form.kind == "long":
+        _check_features(form, covariates, "The long frame")
+    _refuse_missing(covariates)
+    values = _ordered_outputs(form, target)
+    codes = _series_codes(form, target)
+    steps = _steps(form, target, codes, last)
+    news = []
+    for positions in _groups(target):
+        series = int(codes[positions[0]])
+        s, after = steps[positions], int(last[series])
+        if s[0] <= after:
+            first, end = form.axis.format(int(s[0])), form.axis.format(after)
+            raise TimeIndexError(
+                f"update got rows from {first}, but the state{form.label(series)} stands at {end}. Pass later rows only."
+            )
+        X_rows = None if covariates is None else _fill(covariates.values, positions, s, after + 1, 0.0)
+        news.append(SeriesRows(series, _fill(values, positions, s, after + 1, np.nan), X_rows))
+    return news
+
+
+def read_future(
+    form: Form, X: Any, last: IntArray, training: Panel | None, *, holes: bool = False
+) -> tuple[Rows, list[FloatArray] | None]:
+    """Read what `predict` was asked: a horizon, or rows whose index says when.
+
+    Returns the rows, and for each of their series the covariates of each row asked for. With ``holes=False`` the rows
+    after the last known one must be consecutive when there are covariates.
+    """
+    if isinstance(X, numbers.Number) or (isinstance(X, np.ndarray) and X.ndim == 0):
+        return _horizon_rows(form, X, last), None
+    table = _future_table(form, X)
+    codes = _series_codes(form, table)
+    if not form.indexed and table.time is not None:
+        raise InputError(
+            "fit saw arrays, whose rows have no stamps; pass an array or a number of steps, not an indexed object."
+        )
+    steps = _steps(form, table, codes, last)
+    groups = _groups(table)
+    if table.time is not None and is_default_index(table.time) and training is not None:
+        _refuse_restarted_count(steps, training)
+    rows = Rows(form, codes[[p[0] for p in groups]], tuple(steps[p] for p in groups), tuple(groups), table.index)
+    if not form.n_features:
+        return rows, None
+    _refuse_missing(table)
+    if not holes:
+        for series, s in zip(rows.series, rows.steps):
+            future = s[s > last[series]]
+            if len(future) and len(future) <= future[-1] - future[0]:
+                gap = int(np.flatnonzero(np.diff(future) > 1)[0])
+                absent = int(future[-1] - future[0]) + 1 - len(future)
+                where = form.axis.format(int(future[gap]) + 1)
+                raise FutureRowsError(
+                    f"X_future{form.label(int(series))} has no row for {where}; pass the {absent} missing row(s)."
+                )
+    return rows, [table.values[p] for p in groups]
+
+
+def _horizon_rows(form: Form, horizon: Any, last: IntArray) -> Rows:
+    if not isinstance(horizon, numbers.Integral) and not (
+        isinstance(horizon, np.ndarray) and horizon.dtype.kind in "iu"
+    ):
+        raise (
+            InputTypeError(f"The horizon must be a whole number of steps, not {horizon!r}.")
+            if not isinstance(horizon, numbers.Real)
+            else InputError(f"The horizon must be a whole number of steps, not {horizon!r}.")
+        )
+    h = int(horizon)
+    if isinstance(horizon, bool) or h < 1:
+        raise InputError(f"The horizon must be at least 1 step, not {horizon!r}.")
+    if form.n_features:
+        first, end = form.axis.format(int(last[0]) + 1), form.axis.format(int(last[0]) + h)
+        raise FutureRowsError(
+            f"The forecaster was fitted with {form.n_features} covariate(s){_named(form)}, so the next {h} steps need their values: pass "
+            f"X_future with the rows {first} to {end}; ssmts.future_frame(forecaster, {h}) makes the frame to fill."
+        )
+    n = form.n_series
+    steps = tuple(np.arange(t + 1, t + h + 1) for t in last)
+    return Rows(form, np.arange(n), steps, tuple(np.arange(i * h, (i + 1) * h) for i in range(n)))
+
+
+def _future_table(form: Form, X: Any) -> Table:
+    if form.kind == "long" and is_long(X):
+        covariates = read_long(X, form.long, target=False)[1]
+        if form.n_features:
+            _check_features(form, covariates, "X_future")
+            assert covariates is not None
+            return covariates
+        known = read_long(_with_constant(X, form.long), form.long)[0]
+        assert known is not None
+        return known
+    if form.n_features is None and isinstance(X, (pd.Series, pd.DataFrame)):  # y_test: its index, never its values
+        return read_table(pd.DataFrame(index=X.index), "X_future", allow_no_columns=True)
+    table = read_table(X, "X_future", ensure_2d=form.n_features is not None, allow_no_columns=_is_frame(X))
+    if form.n_features is not None:
+        _check_features(form, table, "X_future")
+    return table
+
+
+def _with_constant(X: Any, names: LongNames | None) -> Any:
+    """The stamps of a long frame, under a target column that is never read."""
+    import narwhals as nw
+
+    assert names is not None
+    frame = nw.from_native(X.frame if isinstance(X, Long) else X, eager_only=True)
+    keep = [c for c in (names.id, names.time) if c is not None]
+    return frame.select(*keep, nw.lit(0.0).alias(names.target)).to_native()
+
+
+def _is_frame(obj: Any) -> bool:
+    return isinstance(obj, pd.DataFrame)
+
+
+def _named(form: Form) -> str:
+    return "" if form.features is None else f" {list(form.features)}"
+
+
+def _align(target: Table, covariates: Table) -> tuple[Table, Table]:
+    """Give both tables the stamps that either carries."""
+    n, m = len(covariates.values), len(target.values)
+    if n != m:
+        raise InputError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} rows, y has {m}. Pass one row of each for every time."
+        )
+    if target.carries_stamps and covariates.carries_stamps:
+        assert target.index is not None
+        assert covariates.index is not None
+        if not target.index.equals(covariates.index):
+            where = next((a for a, b in zip(target.index, covariates.index) if a != b), "kind")
+            raise TimeIndexError(
+                f"X and y carry different stamps (first difference: {where}). Align them, or pass y as an array."
+            )
+    stamped = covariates if covariates.carries_stamps or target.time is None else target
+    stamps = {"time": stamped.time, "codes": stamped.codes, "keys": stamped.keys, "index": stamped.index}
+    return replace(target, **stamps), replace(covariates, **stamps)
+
+
+def _grid_steps(target: Table, freq: Any) -> tuple[TimeAxis, IntArray]:
+    if target.time is None:
+        return row_axis(), np.arange(len(target.values))
+    parts = [target.time] if target.codes is None else [target.time.take(p) for p in _groups(target)]
+    for position, part in enumerate(parts):
+        check_increasing(part, series=None if target.keys is None else target.keys[position])
+    axis = infer_axis(parts, freq)
+    return axis, axis.steps(target.time)
+
+
+def _groups(table: Table) -> list[IntArray]:
+    """Positions of the rows of each series present, in the order of `keys`."""
+    if table.codes is None:
+        return [np.arange(len(table.values))]
+    order = np.argsort(table.codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(table.codes[order])) + 1)
+
+
+def _fill(values: FloatArray, positions: IntArray, steps: IntArray, first: int, blank: float) -> FloatArray:
+    """Rows on the grid from `first` to the last step, `blank` where absent."""
+    if len(positions) == len(values) == steps[-1] - first + 1:
+        return values
+    out = np.full((int(steps[-1]) - first + 1, values.shape[1]), blank)
+    out[steps - first] = values[positions]
+    return out
+
+
+def _steps(form: Form, table: Table, codes: IntArray, last: IntArray) -> IntArray:
+    """Steps of new rows: from their stamps, or counted on from the last row where there are no stamps."""
+    if table.time is None:
+        if form.indexed:
+            raise InputError(
+                "fit saw an index, but these rows come as an array that does not say when they are. Pass a pandas object with its index; "
+                'if a transformer dropped it, call .set_output(transform="pandas") on it.'
+            )
+        return last[0] + 1 + np.arange(len(table.values))
+    if not form.indexed:
+        raise InputError("fit saw arrays, whose rows have no stamps; pass an array, not an indexed object.")
+    steps = form.axis.steps(table.time)
+    for positions in _groups(table):
+        if len(positions) > 1 and (np.diff(steps[positions]) <= 0).any():
+            key = None if form.keys is None else form.keys[int(codes[positions[0]])]
+            check_increasing(table.time.take(positions), series=key)
+    return steps
+
+
+def _series_codes(form: Form, table: Table) -> IntArray:
+    """For each row the position of its series in `form.keys`."""
+    if form.keys is None:
+        if table.codes is not None:
+            raise InputError("fit saw a single series, but these rows have an index (series, time).")
+        return np.zeros(len(table.values), dtype=np.int64)
+    if table.codes is None:
+        if table.time is None and form.kind == "array":
+            return np.zeros(len(table.values), dtype=np.int64)
+        raise InputError("fit saw several series, so the rows need an index (series, time) that says whose they are.")
+    assert table.keys is not None
+    found = pd.Index(form.keys).get_indexer(pd.Index(table.keys))
+    if (found < 0).any():
+        unknown = [key for key, at in zip(table.keys, found) if at < 0]
+        raise UnknownSeriesError(
+            f"Series {unknown} were not seen in fit, which knows {_some(form.keys)}. Fit again with them."
+        )
+    return np.asarray(found, dtype=np.int64)[table.codes]
+
+
+def _some(names: Sequence[Hashable], most: int = 8) -> str:
+    return str(list(names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _ordered_outputs(form: Form, target: Table) -> FloatArray:
+    """Values of new rows of y, columns in the order of fit."""
+    if target.values.shape[1] != len(form.outputs):
+        raise InputError(f"y_new has {target.values.shape[1]} column(s), fit saw {len(form.outputs)}.")
+    if target.columns is None or form.ndim == 1 or form.kind != "pandas" or target.columns == form.outputs:
+        return target.values
+    if set(target.columns) != set(form.outputs):
+        raise InputError(f"y_new has the columns {list(target.columns)}, fit saw {list(form.outputs)}.")
+    return target.values[:, [target.columns.index(name) for name in form.outputs]]
+
+
+def _check_features(form: Form, table: Table | None, what: str) -> None:
+    """Refuse covariates whose names, order or number differ from those of fit, in scikit-learn's words."""
+    if table is not None and form.features is not None and table.columns is not None and table.columns != form.features:
+        raise FutureRowsError(column_mismatch(table.columns, form.features, what))
+    n = 0 if table is None else table.values.shape[1]
+    expected = form.n_features or 0
+    if n != expected:
+        raise FutureRowsError(
+            f"X has {n} features, but the forecaster is expecting {expected} features as input. Pass {what}{_named(form)}."
+        )
+
+
+def _refuse_missing(covariates: Table | None) -> None:
+    if covariates is None:
+        return
+    bad = np.isnan(covariates.values)
+    if not bad.any():
+        return
+    row = int(bad.any(axis=1).argmax())
+    column = int(bad[row].argmax())
+    name = column if covariates.columns is None else repr(covariates.columns[column])
+    where = f"row {row}" if covariates.time is None else f"{covariates.time[row]}"
+    raise InputError(
+        f"X contains NaN at {where} (column {name}). Covariates must be known at every row: fill or drop it."
+    )
+
+
+def _refuse_restarted_count(steps: IntArray, training: Panel) -> None:
+    first, last = int(training.start.min()), int(training.last.max())
+    if steps[0] > last or (steps[0] == first and len(steps) == last - first + 1):
+        return
+    raise TimeIndexError(
+        f"These rows have a default index 0..{len(steps) - 1}, which overlaps the training rows {first}..{last} without being them. "
+        "Keep the index of the original frame (no reset_index), or pass the number of steps."
+    )

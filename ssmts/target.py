@@ -1,0 +1,73 @@
+"""Target transformation: a scikit-learn transformer, column by column and monotone, between the caller's scale and the model's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ._containers import FloatArray
+from .exceptions import InputError
+
+
+@dataclass(frozen=True)
+class TargetMap:
+    """A fitted transformer of one series, with the direction of each column's map."""
+
+    transformer: Any
+    increasing: np.ndarray  # (n_outputs,) bool
+
+    @classmethod
+    def fit(cls, transformer: Any, values: FloatArray, label: str = "") -> TargetMap:
+        """Fit a clone on values ``(n_times, n_outputs)``, in which NaN pass through.
+
+        Raises
+        ------
+        InputError
+            The transformer changes the shape, leaves the finite numbers, or is not monotone on these values.
+        """
+        fitted = clone(transformer)
+        with np.errstate(all="ignore"):
+            fitted.fit(values)
+        probe = cls(fitted, np.ones(values.shape[1], dtype=bool))
+        mapped = probe.forward(values, label)
+        increasing = np.ones(values.shape[1], dtype=bool)
+        for column in range(values.shape[1]):
+            seen = ~np.isnan(values[:, column])
+            order = np.argsort(values[seen, column], kind="stable")
+            change = np.diff(mapped[seen, column][order])
+            distinct = np.diff(values[seen, column][order]) > 0
+            if (change[distinct] > 0).any() and (change[distinct] < 0).any():
+                raise InputError(
+                    f"transform={transformer!r} is not monotone on y{label}; a target transformation must keep or reverse the order."
+                )
+            increasing[column] = not (change[distinct] < 0).any()
+        return cls(fitted, increasing)
+
+    def forward(self, values: FloatArray, label: str = "") -> FloatArray:
+        """From the caller's scale to the model's."""
+        with np.errstate(all="ignore"):
+            mapped = np.asarray(self.transformer.transform(values), dtype=np.float64)
+        if mapped.shape != values.shape:
+            raise InputError(
+                f"transform gave shape {mapped.shape} for y of shape {values.shape}; it must act column by column."
+            )
+        broken = ~np.isfinite(mapped) & ~np.isnan(values)
+        if broken.any():
+            row, column = (int(i) for i in np.argwhere(broken)[0])
+            raise InputError(
+                f"transform={self.transformer!r} gives {mapped[row, column]} for the value {values[row, column]:g} of y{label} "
+                f"(row {row}). Choose a transformation that is defined there."
+            )
+        return mapped
+
+    def inverse(self, values: FloatArray) -> FloatArray:
+        """From the model's scale to the caller's, on arrays ``(..., n_outputs)``; infinities and NaN pass through."""
+        flat = np.asarray(values, dtype=np.float64).reshape(-1, values.shape[-1])
+        finite = np.isfinite(flat)
+        with np.errstate(all="ignore"):
+            mapped = np.array(self.transformer.inverse_transform(np.where(finite, flat, 0.0)), dtype=np.float64)
+        ends = np.where(self.increasing, flat, -flat)
+        return np.where(finite, mapped, ends).reshape(values.shape)

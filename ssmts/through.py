@@ -1,0 +1,162 @@
+"""The verbs of a forecaster through scikit-learn's meta-estimators: a Pipeline that ends in one, or a fitted search over one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from .base import BaseForecaster
+from .exceptions import InputError, InputTypeError
+from .forecasts import Forecast
+from .panel import Rows
+
+
+def forecast(estimator: Any, X: Any, *, level: float | Sequence[float] = (80, 95)) -> Forecast:
+    """Forecast with a forecaster, a Pipeline that ends in one, or a fitted search over either.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted. Of a search the best estimator is taken; the transformers of a pipeline transform the rows first.
+    X : int, DataFrame, Series or array
+        A number of steps, or the rows to forecast. A number suffices for a pipeline whose first transformer needs only
+        the index, as calendar features do.
+    level : float or sequence of float, default (80, 95)
+        Levels that the forecast shows.
+
+    Returns
+    -------
+    Forecast
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> import ssmts
+    >>> from ssmts.preprocessing import CalendarFeatures
+    >>> y = pd.Series(range(10), index=pd.date_range("2024-01-01", periods=10), dtype=float)
+    >>> pipe = make_pipeline(CalendarFeatures(["dayofweek"]), ssmts.Naive()).fit(y.to_frame()[[]], y)
+    >>> ssmts.forecast(pipe, 2).mean.tolist()
+    [9.0, 9.0]
+    """
+    steps, forecaster = _unwrap(estimator)
+    if steps is not None and _is_count(X):
+        X = _index_frame(forecaster, X)
+    return forecaster.forecast(X if steps is None else steps.transform(X), level=level)
+
+
+def update(estimator: Any, X: Any, y: Any = None) -> Any:
+    """Move the state of a forecaster over new rows, through a Pipeline or a fitted search.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As in `forecast`. The transformers of a pipeline transform the rows and learn nothing.
+    X, y
+        As in the forecaster's ``update``; with `y` alone a pipeline gets the index of `y`.
+
+    Returns
+    -------
+    estimator
+    """
+    steps, forecaster = _unwrap(estimator)
+    if steps is None:
+        forecaster.update(X, y)
+        return estimator
+    if y is None:
+        if not isinstance(X, pd.Series | pd.DataFrame):
+            raise InputError("Through a pipeline, update needs X and y, or a y whose index the transformers can read.")
+        X, y = pd.DataFrame(index=X.index), X
+    forecaster.update(steps.transform(X), y)
+    return estimator
+
+
+def future_frame(estimator: Any, horizon: int) -> Any:
+    """The frame of rows to come that ``predict`` wants: its index, and a column of NaN to fill for every covariate.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted forecaster, or a Pipeline or fitted search over one; then the frame is the forecaster's own.
+    horizon : int
+        Number of rows after the last known one of every series.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by time or (series, time); for long frames with their id and time columns.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> import ssmts
+    >>> X = pd.DataFrame({"price": [1.0, 2.0, 1.0]}, index=pd.period_range("2024-01", periods=3, freq="M"))
+    >>> ssmts.future_frame(ssmts.Naive().fit(X, np.array([3.0, 2.0, 4.0])), 2)
+             price
+    2024-04    NaN
+    2024-05    NaN
+    """
+    return _frame_to_fill(_unwrap(estimator)[1], horizon)
+
+
+def _frame_to_fill(forecaster: BaseForecaster, horizon: int) -> Any:
+    form = forecaster.form_
+    if not form.indexed:
+        raise InputError(
+            "fit saw arrays without times; predict takes the next rows of X as an array, or a number of steps."
+        )
+    names = form.features if form.features is not None else tuple(range(form.n_features or 0))
+    rows = _next_rows(forecaster, horizon)
+    if form.long is not None:
+        blank = np.full((form.n_series, horizon, 1), np.nan)
+        return rows._long_frame({str(name): rows.flat(blank)[:, 0] for name in names})
+    return pd.DataFrame(np.nan, index=rows.times(), columns=pd.Index(names), dtype=np.float64)
+
+
+def _index_frame(forecaster: BaseForecaster, horizon: int) -> pd.DataFrame:
+    if not forecaster.form_.indexed:
+        raise InputError(
+            "fit saw arrays without times, so a pipeline cannot make the next rows of X; pass them as an array."
+        )
+    return pd.DataFrame(index=_next_rows(forecaster, horizon).times())
+
+
+def _next_rows(forecaster: BaseForecaster, horizon: int) -> Rows:
+    if not _is_count(horizon) or horizon < 1:
+        raise InputError(f"The horizon must be a whole number of at least 1 step, not {horizon!r}.")
+    n = forecaster.form_.n_series
+    steps = tuple(np.arange(t + 1, t + horizon + 1) for t in forecaster.last_)
+    return Rows(
+        forecaster.form_, np.arange(n), steps, tuple(np.arange(i * horizon, (i + 1) * horizon) for i in range(n))
+    )
+
+
+def _is_count(X: Any) -> bool:
+    return isinstance(X, int | np.integer) and not isinstance(X, bool)
+
+
+def _unwrap(estimator: Any) -> tuple[Any, BaseForecaster]:
+    """Fitted transformers (None without any) and the forecaster behind them."""
+    if isinstance(estimator, BaseForecaster):
+        check_is_fitted(estimator)
+        return None, estimator
+    if hasattr(estimator, "best_estimator_"):
+        return _unwrap(estimator.best_estimator_)
+    if hasattr(estimator, "steps"):
+        check_is_fitted(estimator)
+        before, forecaster = _unwrap(estimator.steps[-1][1])
+        if before is None:
+            return (estimator[:-1] if len(estimator.steps) > 1 else None), forecaster
+    if hasattr(estimator, "estimator") and not hasattr(estimator, "best_estimator_"):
+        check_is_fitted(estimator)
+    raise InputTypeError(
+        f"{type(estimator).__name__} is no forecaster, pipeline that ends in one, or fitted search over one. To transform the target use "
+        "transform= of the forecaster, which keeps its distribution."
+    )
+
+
+__all__ = ["forecast", "future_frame", "update"]
