@@ -1,0 +1,298 @@
+"""Stamps and integer steps: the frequency, zone and order of time indexes.
+
+Models count steps; callers have stamps. `infer_axis` finds the regular grid on which the stamps of one or many series
+lie, and the `TimeAxis` that it returns converts both ways. Steps of a day and longer follow the calendar and the clock
+of their zone, shorter ones absolute time, so that daylight saving is no gap.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from ssmts._calendar import DAY_NS, Flags, Integers, likely_offsets, rule_of
+from ssmts._timeaxis import (
+    TICKS_PER_DAY,
+    TimeAxis,
+    fixed_length,
+    freq_text,
+    kind_of,
+    row_axis,
+    stamp_text,
+    zone_name,
+)
+from ssmts.exceptions import FrequencyError, TimeIndexError
+
+__all__ = ["TimeAxis", "check_increasing", "infer_axis", "kind_of", "row_axis"]
+
+
+def check_increasing(index: pd.Index, *, series: Any = None) -> None:
+    """Check that stamps are there, and later from row to row.
+
+    Parameters
+    ----------
+    index : (n,)
+        Stamps of one series.
+    series
+        Name of the series, for the message.
+
+    Raises
+    ------
+    TimeIndexError
+        A stamp is missing, duplicated or before its predecessor; it is named.
+    InputTypeError
+        The index does not hold time.
+    """
+    kind = kind_of(index)
+    where = "" if series is None else f" in series {series!r}"
+    if index.hasnans:
+        row = int(np.asarray(index.isna()).argmax())
+        raise TimeIndexError(
+            f"The stamp of row {row}{where} is missing ({index[row]}). Drop the row or fill in its stamp."
+        )
+    values = index.to_numpy() if kind == "integer" else cast(pd.DatetimeIndex, index).asi8
+    wrong = np.asarray(values[1:] <= values[:-1])
+    if not wrong.any():
+        return
+    row = int(wrong.argmax())
+    before, after = (stamp_text(index, i) for i in (row, row + 1))
+    if before == after:
+        raise TimeIndexError(
+            f"The stamp {after}{where} appears twice (rows {row} and {row + 1}). "
+            "Keep one, e.g. y[~y.index.duplicated()], or aggregate, e.g. y.groupby(level=0).mean()."
+        )
+    raise TimeIndexError(
+        f"The stamps{where} decrease: {after} follows {before} (row {row + 1}). "
+        "Sort the rows by time, e.g. with sort_index()."
+    )
+
+
+def infer_axis(
+    indexes: pd.Index | Sequence[pd.Index], freq: str | pd.offsets.BaseOffset | timedelta | int | None = None
+) -> TimeAxis:
+    """Find the grid on which the stamps of one or several series lie.
+
+    The frequency is that of a PeriodIndex, else ``index.freq``, else ``freq``, else the coarsest pandas offset that
+    contains every stamp and is attained by at least half of the gaps. For integers it is ``freq``, else the step of a
+    RangeIndex, else the commonest gap, if it divides all others. Rows may be absent anywhere.
+
+    Parameters
+    ----------
+    indexes
+        Index of each series, increasing (see `check_increasing`).
+    freq
+        Frequency, as pandas writes it; an integer for integer stamps.
+
+    Returns
+    -------
+    TimeAxis
+        Its origin is the earliest stamp of all series (or, where daylight saving has moved that, one step before it).
+
+    Raises
+    ------
+    FrequencyError
+        No frequency was given and none fits (the message lists the commonest gaps), or there are too few stamps to
+        tell, or ``freq`` contradicts the stamps or the freq of the index.
+    TimeIndexError
+        No stamps at all, or series of different kinds or zones.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ssmts.timeindex import infer_axis
+    >>> infer_axis(pd.DatetimeIndex(["2024-01-01 00:00", "2024-01-01 00:30", "2024-01-01 02:00"])).freqstr
+    '30min'
+    """
+    given = [indexes] if isinstance(indexes, pd.Index) else list(indexes)
+    kinds = {kind_of(index) for index in given}
+    filled = [index for index in given if len(index)]
+    if not filled:
+        raise TimeIndexError("There are no stamps. Pass at least one row.")
+    if len(kinds) > 1:
+        raise TimeIndexError(
+            f"The series have time indexes of different kinds: {', '.join(sorted(kinds))}. Convert them to one."
+        )
+    kind = kinds.pop()
+    if kind == "integer":
+        return _integer_axis(filled, freq)
+    if kind == "period":
+        return _period_axis(cast(list[pd.PeriodIndex], filled), freq)
+    return _datetime_axis(cast(list[pd.DatetimeIndex], filled), freq)
+
+
+def _joined(series: list[Integers]) -> tuple[Integers, Flags]:
+    """Put the stamps of all series in a row; which neighbours belong to the same series."""
+    inside = np.ones(sum(map(len, series)), bool)
+    inside[np.cumsum([len(values) for values in series]) - 1] = False
+    return np.concatenate(series), inside[:-1]
+
+
+def _integer_axis(indexes: list[pd.Index], freq: Any) -> TimeAxis:
+    if not (freq is None or (isinstance(freq, int | np.integer) and not isinstance(freq, bool))):
+        raise FrequencyError(f"The time index holds integers, so freq must be an integer, received {freq!r}.")
+    values, inside = _joined([index.to_numpy(dtype=np.int64) for index in indexes])
+    own = {index.step if isinstance(index, pd.RangeIndex) else None for index in indexes}
+    step = own.pop() if freq is None and len(own) == 1 else freq
+    if step is None:
+        gaps = np.diff(values)[inside]
+        _check_enough(gaps, "freq=1")
+        sizes, counts = np.unique(gaps, return_counts=True)
+        step = sizes[counts.argmax()]
+    axis = TimeAxis("integer", int(step), int(values.min()), indexes[0].name)
+    wrong = (values - values.min()) % step != 0
+    if wrong.any():
+        raise FrequencyError(
+            _contradiction(str(step), str(values[wrong.argmax()])) + _gaps_text(np.diff(values)[inside])
+        )
+    return axis
+
+
+def _period_axis(indexes: list[pd.PeriodIndex], freq: Any) -> TimeAxis:
+    types = {cast(pd.PeriodDtype, index.dtype) for index in indexes}
+    if freq is not None:
+        try:
+            types.add(pd.PeriodDtype(freq))
+        except (ValueError, TypeError) as error:
+            raise FrequencyError(
+                f"freq={freq!r} is no frequency of periods. Use, for instance, 'D', 'M' or 'Q-DEC'."
+            ) from error
+    if len(types) > 1:
+        names = sorted(str(dtype) for dtype in types)
+        raise FrequencyError(f"The periods and freq= differ: {', '.join(names)}. Convert them to one with asfreq().")
+    offset: Any = types.pop().freq
+    axis = TimeAxis("period", offset, min(index.min() for index in indexes), indexes[0].name)
+    for index in indexes:
+        axis.steps(index)
+    return axis
+
+
+def _datetime_axis(indexes: list[pd.DatetimeIndex], freq: Any) -> TimeAxis:
+    zones = {zone_name(index.tz): index.tz for index in indexes}
+    if len(zones) > 1:
+        raise TimeIndexError(
+            f"The series have different zones: {', '.join(map(str, zones))}. Convert them to one with tz_convert()."
+        )
+    unit = max((index.unit for index in indexes), key=TICKS_PER_DAY.__getitem__)
+    values, inside = _joined([index.as_unit(unit).asi8 for index in indexes])
+    (tz,) = zones.values()
+    stamps = pd.DatetimeIndex(values.view(f"M8[{unit}]"), name=indexes[0].name)
+    stamps = stamps if tz is None else stamps.tz_localize("UTC").tz_convert(tz)
+    gaps = np.diff(values)[inside]
+    offset = _known_offset([index.freq for index in indexes if index.freq is not None], freq, stamps[0])
+    wall = stamps.tz_localize(None).asi8
+    per_day = TICKS_PER_DAY[unit]
+    if offset is None:
+        _check_enough(gaps, "freq='D' for days")
+        likely = likely_offsets(wall, values, inside, per_day)
+    else:
+        # A whole number of days is meant by the calendar, unless only absolute time contains the stamps.
+        likely = iter(dict.fromkeys([_in_days(offset), offset]))
+    for candidate in likely:
+        axis = _axis_over(stamps, candidate)
+        if axis is not None:
+            return axis
+    text = _gaps_text(pd.to_timedelta(gaps.view(f"m8[{unit}]")))
+    if offset is not None:
+        raise FrequencyError(_contradiction(freq_text(offset), _first_off(stamps, offset)) + text)
+    raise FrequencyError(
+        f"No frequency contains every stamp and is attained by half of the gaps. {text} "
+        "Pass freq=, e.g. freq='h', if every stamp lies on that grid; else aggregate the rows, e.g. with resample()."
+    )
+
+
+def _known_offset(own: list[pd.offsets.BaseOffset], freq: Any, stamp: pd.Timestamp) -> pd.offsets.BaseOffset | None:
+    """Return the offset that the indexes carry, else the one given; they must agree."""
+    given: list[pd.offsets.BaseOffset] = []
+    if freq is not None:
+        try:
+            if isinstance(freq, int):
+                raise TypeError("an integer fits integer stamps only")
+            given = [to_offset(freq)]
+        except (ValueError, TypeError) as error:
+            raise FrequencyError(
+                f"freq={freq!r} is no frequency of date-times. Use, for instance, 'h', 'D', 'W-MON' or 'MS'."
+            ) from error
+    known = own + given
+    for other in known[1:]:
+        if not _same_grid(known[0], other, stamp):
+            raise FrequencyError(
+                f"freq={freq_text(other)!r} contradicts the {freq_text(known[0])!r} of the index. "
+                "Drop one of them, e.g. with index.freq = None."
+            )
+    return known[0] if known else None
+
+
+def _in_days(offset: pd.offsets.BaseOffset) -> pd.offsets.BaseOffset:
+    length = fixed_length(offset)
+    return pd.offsets.Day(length // DAY_NS) if length and length % DAY_NS == 0 else offset
+
+
+def _same_grid(one: pd.offsets.BaseOffset, other: pd.offsets.BaseOffset, stamp: pd.Timestamp) -> bool:
+    """Whether two offsets, the first of which contains the stamp, generate the same stamps (MS x 3 and QS-JAN, say)."""
+    one, other = _in_days(one), _in_days(other)
+    if one == other:
+        return True
+    length, rule = fixed_length(one), rule_of(one, 1)
+    if length is not None:
+        return length == fixed_length(other)
+    return rule is not None and rule == rule_of(other, 1) and other.is_on_offset(stamp)
+
+
+def _axis_over(stamps: pd.DatetimeIndex, offset: pd.offsets.BaseOffset) -> TimeAxis | None:
+    """Axis of an offset, if it contains every stamp."""
+    origin = stamps.min()
+    if not offset.is_on_offset(origin):
+        return None
+    axis = TimeAxis("datetime", offset, origin, stamps.name)
+    if stamps.tz is not None and fixed_length(offset) is None:
+        axis = _usual_time(axis, stamps)
+    return axis if axis.contains(stamps).all() else None
+
+
+def _usual_time(axis: TimeAxis, stamps: pd.DatetimeIndex) -> TimeAxis:
+    """Move the origin one step back if daylight saving moved the first stamp off the time of day of the others."""
+    times = stamps.tz_localize(None) - stamps.tz_localize(None).normalize()
+    usual = times.value_counts().index[0]
+    first = int(stamps.argmin())
+    if times[first] == usual:
+        return axis
+    other = TimeAxis("datetime", axis.freq, stamps[times == usual].min(), stamps.name)
+    if not other.contains(stamps[[first]]).all():
+        return axis
+    return TimeAxis("datetime", axis.freq, other.stamp(int(other.steps(stamps[[first]])[0]) - 1), stamps.name)
+
+
+def _first_off(stamps: pd.DatetimeIndex, offset: pd.offsets.BaseOffset) -> str:
+    origin = int(stamps.argmin())
+    if not offset.is_on_offset(stamps[origin]):
+        return stamp_text(stamps, origin)
+    axis = TimeAxis("datetime", offset, stamps[origin])
+    return stamp_text(stamps, int(axis.contains(stamps).argmin()))
+
+
+def _contradiction(freq: str, stamp: str) -> str:
+    return f"freq={freq!r} does not contain the stamp {stamp}. Correct freq= or that row. "
+
+
+def _check_enough(gaps: npt.NDArray[Any], example: str) -> None:
+    if len(gaps) < 2:
+        raise FrequencyError(
+            f"It takes three stamps of a series to tell the frequency, received {len(gaps) + 1}. "
+            f"Pass freq=, e.g. {example}."
+        )
+
+
+def _gaps_text(gaps: Any) -> str:
+    """Name the three commonest gaps."""
+    counts = pd.Series(gaps).value_counts()
+    if counts.empty:
+        return ""
+    texts = [
+        f"{str(gap).removesuffix(' 00:00:00').removeprefix('0 days ')} ({count} {'time' if count == 1 else 'times'})"
+        for gap, count in counts.head(3).items()
+    ]
+    return f"The commonest gaps are {', '.join(texts)}."
