@@ -94,7 +94,7 @@ def is_long(obj: Any) -> bool:
     if isinstance(obj, Long):
         return True
     columns = getattr(obj, "columns", None)
-    if columns is None or isinstance(obj, pd.DataFrame) and isinstance(obj.columns, pd.MultiIndex):
+    if columns is None or (isinstance(obj, pd.DataFrame) and isinstance(obj.columns, pd.MultiIndex)):
         return False
     return "ds" in columns and ("y" in columns or "unique_id" in columns)
 
@@ -166,7 +166,7 @@ def read_long(obj: Any, names: LongNames | None = None, *, target: bool = True) 
     return (table([obj.target]) if target else None), (table(covariates) if covariates else None)
 
 
-def _long_time(stamps: Any, name: str) -> pd.Index:
+def _long_time(stamps: Any, name: str) -> Any:
     if stamps.implementation.is_pandas():
         return pd.Index(stamps.to_native(), name=name)
     zone = getattr(stamps.dtype, "time_zone", None)

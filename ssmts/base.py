@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -39,13 +40,13 @@ class Capabilities:
 class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn regressor whose rows have times.
 
-    Subclasses store their arguments in ``__init__``, among them ``freq=None`` and ``transform=None``, and define the
+    Subclasses store their arguments in ``__init__``, among them ``freq=None`` and ``target_transform=None``, and define the
     hooks `_fit`, `_update`, `_forecast` and `_one_step`.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
     freq: Any
-    transform: Any
+    target_transform: Any
 
     # hooks ------------------------------------------------------------------------------------------------------
 
@@ -89,8 +90,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         form, panel = read_training(X, y, freq=self.freq)
         maps = None
         scaled = panel
-        if self.transform is not None:
-            maps = [TargetMap.fit(self.transform, values, form.label(i)) for i, values in enumerate(panel.y)]
+        if self.target_transform is not None:
+            maps = [TargetMap.fit(self.target_transform, values, form.label(i)) for i, values in enumerate(panel.y)]
             scaled = Panel(tuple(m.forward(values) for m, values in zip(maps, panel.y)), panel.X, panel.start)
         fitted = self._fit(form, scaled)
         self.__dict__.pop("feature_names_in_", None)
@@ -274,6 +275,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             )
         y = self._model_rows(series)
         mean, variance = self._one_step(series, y, None if self.rows_.X is None else self.rows_.X[series])
+        mean = np.where(np.isinf(variance), np.nan, mean)  # nothing was known yet
         return mean[steps - start], variance[steps - start]
 
     def _model_rows(self, series: int) -> FloatArray:
@@ -289,7 +291,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         panel = self.rows_
         steps = tuple(np.arange(s, s + len(y)) for s, y in zip(panel.start, panel.y))
         ends = np.cumsum([0] + [len(y) for y in panel.y])
-        positions = tuple(np.arange(a, b) for a, b in zip(ends[:-1], ends[1:]))
+        positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
         rows = Rows(self.form_, np.arange(len(steps)), steps, positions)
         longest = max(len(y) for y in panel.y)
         padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)

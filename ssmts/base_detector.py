@@ -43,6 +43,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     offset_: float
+    start_: Any
+    state_: Any
 
     # hooks ------------------------------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _after_last(self, rows: SensorRows) -> SensorRows:
         if rows.index is not None and rows.index[0] < self.last_time_:
             raise TimeIndexError(
-                f"Rows from {rows.index[0]} were seen by update, which keeps none; the last one learnt is {self.last_time_}. Pass later rows."
+                f"Rows from {rows.index[0]} were seen by update, which keeps none; the last one learnt is {self.last_time_}."
             )
         return rows
 

@@ -138,7 +138,7 @@ class Rows:
         stacked = np.stack([self.flat(values) for values in columns.values()], axis=-1)
         return stacked[:, 0] if self.form.ndim == 1 else stacked
 
-    def times(self) -> pd.Index:
+    def times(self) -> Any:
         """Index of the answer: stamps, or (series, stamp)."""
         if self.index is not None:
             return self.index
@@ -367,7 +367,12 @@ def _align(target: Table, covariates: Table) -> tuple[Table, Table]:
                 f"X and y carry different stamps (first difference: {where}). Align them, or pass y as an array."
             )
     stamped = covariates if covariates.carries_stamps or target.time is None else target
-    stamps = {"time": stamped.time, "codes": stamped.codes, "keys": stamped.keys, "index": stamped.index}
+    stamps: dict[str, Any] = {
+        "time": stamped.time,
+        "codes": stamped.codes,
+        "keys": stamped.keys,
+        "index": stamped.index,
+    }
     return replace(target, **stamps), replace(covariates, **stamps)
 
 
@@ -406,7 +411,8 @@ def _steps(form: Form, table: Table, codes: IntArray, last: IntArray) -> IntArra
                 "fit saw an index, but these rows come as an array that does not say when they are. Pass a pandas object with its index; "
                 'if a transformer dropped it, call .set_output(transform="pandas") on it.'
             )
-        return last[0] + 1 + np.arange(len(table.values))
+        following: IntArray = last[0] + 1 + np.arange(len(table.values))
+        return following
     if not form.indexed:
         raise InputError("fit saw arrays, whose rows have no stamps; pass an array, not an indexed object.")
     steps = form.axis.steps(table.time)
@@ -434,7 +440,8 @@ def _series_codes(form: Form, table: Table) -> IntArray:
         raise UnknownSeriesError(
             f"Series {unknown} were not seen in fit, which knows {_some(form.keys)}. Fit again with them."
         )
-    return np.asarray(found, dtype=np.int64)[table.codes]
+    codes: IntArray = np.asarray(found, dtype=np.int64)[table.codes]
+    return codes
 
 
 def _some(names: Sequence[Hashable], most: int = 8) -> str:
@@ -460,7 +467,7 @@ def _check_features(form: Form, table: Table | None, what: str) -> None:
     expected = form.n_features or 0
     if n != expected:
         raise FutureRowsError(
-            f"X has {n} features, but the forecaster is expecting {expected} features as input. Pass {what}{_named(form)}."
+            f"X has {n} features, but Forecaster is expecting {expected} features as input. Pass {what}{_named(form)}."
         )
 
 

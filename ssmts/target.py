@@ -41,7 +41,7 @@ class TargetMap:
             distinct = np.diff(values[seen, column][order]) > 0
             if (change[distinct] > 0).any() and (change[distinct] < 0).any():
                 raise InputError(
-                    f"transform={transformer!r} is not monotone on y{label}; a target transformation must keep or reverse the order."
+                    f"target_transform={transformer!r} is not monotone on y{label}; a target transformation must keep or reverse the order."
                 )
             increasing[column] = not (change[distinct] < 0).any()
         return cls(fitted, increasing)
@@ -52,13 +52,13 @@ class TargetMap:
             mapped = np.asarray(self.transformer.transform(values), dtype=np.float64)
         if mapped.shape != values.shape:
             raise InputError(
-                f"transform gave shape {mapped.shape} for y of shape {values.shape}; it must act column by column."
+                f"target_transform gave shape {mapped.shape} for y of shape {values.shape}; it must act column by column."
             )
         broken = ~np.isfinite(mapped) & ~np.isnan(values)
         if broken.any():
             row, column = (int(i) for i in np.argwhere(broken)[0])
             raise InputError(
-                f"transform={self.transformer!r} gives {mapped[row, column]} for the value {values[row, column]:g} of y{label} "
+                f"target_transform={self.transformer!r} gives {mapped[row, column]} for the value {values[row, column]:g} of y{label} "
                 f"(row {row}). Choose a transformation that is defined there."
             )
         return mapped

@@ -155,7 +155,7 @@ def _unwrap(estimator: Any) -> tuple[Any, BaseForecaster]:
         check_is_fitted(estimator)
     raise InputTypeError(
         f"{type(estimator).__name__} is no forecaster, pipeline that ends in one, or fitted search over one. To transform the target use "
-        "transform= of the forecaster, which keeps its distribution."
+        "target_transform= of the forecaster, which keeps its distribution."
     )
 
 

@@ -36,7 +36,7 @@ class SeasonalNaive(UnivariateForecaster):
         Rows in a season: 12 for monthly data with a yearly pattern, 24 for hourly data with a daily one. 1 is `Naive`.
     freq : str or offset, optional
         Frequency of the rows; found from the index unless given.
-    transform : transformer, optional
+    target_transform : transformer, optional
         scikit-learn transformer applied to the target, column by column; must be monotone.
     n_jobs : int, optional
         Threads over columns and series, as in joblib.
@@ -66,11 +66,11 @@ class SeasonalNaive(UnivariateForecaster):
     capabilities: ClassVar[Capabilities] = Capabilities(covariates=False)
 
     def __init__(
-        self, season_length: int = 1, *, freq: Any = None, transform: Any = None, n_jobs: int | None = None
+        self, season_length: int = 1, *, freq: Any = None, target_transform: Any = None, n_jobs: int | None = None
     ) -> None:
         self.season_length = season_length
         self.freq = freq
-        self.transform = transform
+        self.target_transform = target_transform
         self.n_jobs = n_jobs
 
     def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> SeasonState:
@@ -140,7 +140,7 @@ class Naive(SeasonalNaive):
     ----------
     freq : str or offset, optional
         Frequency of the rows; found from the index unless given.
-    transform : transformer, optional
+    target_transform : transformer, optional
         scikit-learn transformer applied to the target, column by column; must be monotone.
     n_jobs : int, optional
         Threads over columns and series, as in joblib.
@@ -167,9 +167,9 @@ class Naive(SeasonalNaive):
 
     season_length = 1
 
-    def __init__(self, *, freq: Any = None, transform: Any = None, n_jobs: int | None = None) -> None:
+    def __init__(self, *, freq: Any = None, target_transform: Any = None, n_jobs: int | None = None) -> None:
         self.freq = freq
-        self.transform = transform
+        self.target_transform = target_transform
         self.n_jobs = n_jobs
 
 

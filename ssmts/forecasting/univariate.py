@@ -77,11 +77,10 @@ class UnivariateForecaster(BaseForecaster):
 
     def _forecast(self, series: int, leads: np.ndarray, X: FloatArray | None) -> Distribution:
         horizon = int(leads[-1])
+        X_all = X
         if X is not None and len(leads) < horizon:  # rows before and between those asked for change nothing after them
             X_all = np.zeros((horizon, X.shape[1]))
             X_all[leads - 1] = X
-        else:
-            X_all = X
         units = self._units_of(series)
         moments = [self._forecast_unit(unit, horizon, X_all) for unit in units]
         mean, variance = (np.stack([m[i][leads - 1] for m in moments], axis=-1) for i in (0, 1))

@@ -1,0 +1,68 @@
+"""Every public estimator is held to the contract and to scikit-learn's own checks."""
+
+import inspect
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import ssmts
+from ssmts import checks
+from ssmts.base import BaseForecaster
+from ssmts.base_detector import BaseDetector
+
+
+def _public(kind):
+    """Estimators of a kind by the lazy table; a new model is found here without a line of its own."""
+    found = [getattr(ssmts, name) for name in ssmts.__all__]
+    return sorted((c for c in found if inspect.isclass(c) and issubclass(c, kind)), key=lambda c: c.__name__)
+
+
+# Settings beyond the defaults that are worth the whole contract.
+MORE_FORECASTERS = [ssmts.SeasonalNaive(season_length=7), ssmts.StructuralForecaster(trend="damped", season_length=7)]
+FORECASTERS = [*(cls() for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
+DETECTORS = [cls() for cls in _public(BaseDetector)]
+
+
+@pytest.mark.parametrize("check", checks.forecaster_checks(), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("forecaster", FORECASTERS, ids=repr)
+def test_forecaster(forecaster, check):
+    check(forecaster)
+
+
+@pytest.mark.parametrize("check", checks.detector_checks(), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("detector", DETECTORS, ids=repr)
+def test_detector(detector, check):
+    check(detector)
+
+
+def _sklearn_checks():
+    for kind, failures in (
+        (BaseForecaster, checks.EXPECTED_FORECASTER_FAILURES),
+        (BaseDetector, checks.EXPECTED_FAILURES),
+    ):
+        for cls in _public(kind):
+            for estimator, check in estimator_checks_generator(cls()):
+                name = check.func.__name__ if hasattr(check, "func") else check.__name__
+                yield pytest.param(estimator, check, failures.get(name), id=f"{cls.__name__}-{name}")
+
+
+@pytest.mark.parametrize("estimator, check, reason", _sklearn_checks())
+def test_scikit_learn(estimator, check, reason):
+    """scikit-learn's check_estimator; the checks that reorder, subset or restart rows in time may fail, no other."""
+    if reason is None:
+        check(estimator)
+        return
+    try:
+        check(estimator)
+    except AssertionError as error:
+        pytest.xfail(f"{reason}: {error}")
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in ssmts.__all__:
+        assert name in dir(ssmts)
+        value = getattr(ssmts, name)
+        if callable(value):
+            assert inspect.getdoc(value), f"ssmts.{name} has no docstring"
+    with pytest.raises(AttributeError, match="no_such_name"):
+        ssmts.no_such_name
