@@ -1,11 +1,11 @@
-"""Calendar offsets of pandas as integer arithmetic.
+"""Calendar arithmetic: pandas offsets as grids of integers.
 
 A `Rule` numbers the days it contains (every day, weekdays, first days of months ...), so that a pandas offset becomes a
 rule and a step: ``QS-JAN`` is every third number of the rule "first days of months". Days are counted from 1970-01-01,
-a Thursday.
+a Thursday; ticks are the integers behind date-times of some unit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .exceptions import TimeIndexError
+
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 DAY_NS = 86_400 * 10**9
+_SHORT = {"hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"}
 
 
 class Rule(NamedTuple):
@@ -115,71 +118,23 @@ def rule_of(offset: pd.offsets.BaseOffset, day: int) -> tuple[Rule, int] | None:
     if kind in _MONTHLY:
         rule, months = _MONTHLY[kind]
         return rule, months * n
-    if kind == "DateOffset" and words.keys() <= {"months", "years"} and words and day <= 28:
-        return day_of_month(day), n * (words.get("months", 0) + 12 * words.get("years", 0))
+    if kind == "DateOffset" and not words:
+        return DAYS, n
     if kind == "DateOffset" and words.keys() <= {"days", "weeks"}:
-        return DAYS, n * (words.get("days", 0) + 7 * words.get("weeks", 0)) if words else n
+        return DAYS, n * (words.get("days", 0) + 7 * words.get("weeks", 0))
+    if kind == "DateOffset" and words.keys() <= {"months", "years"} and day <= 28:
+        return day_of_month(day), n * (words.get("months", 0) + 12 * words.get("years", 0))
     return None
 
 
-def table_positions(
-    offset: pd.offsets.BaseOffset, origin: pd.Timestamp, wall: pd.DatetimeIndex
-) -> tuple[Integers, Flags]:
-    """Positions of wall-clock stamps in the list that ``offset`` generates around ``origin``, and which are not in it.
-
-    For offsets without a rule (custom business days, semi-months, Easter ...). The cost grows with the distance from
-    ``origin``.
-    """
-    after = pd.date_range(origin, max(wall.max(), origin), freq=offset)
-    before = after[:0]
-    while len(wall) and (before[0] if len(before) else origin) > wall.min():
-        before = pd.date_range(end=origin, periods=2 * len(before) + 2, freq=offset)[:-1]
-    found = np.asarray(before.append(after).get_indexer(wall), np.int64)
-    return found - len(before), found < 0
-
-
-def table_stamps(offset: pd.offsets.BaseOffset, origin: pd.Timestamp, steps: Integers) -> Any:
-    """Wall-clock stamps (DatetimeIndex) at positions of the list that ``offset`` generates around ``origin``."""
-    low, high = min(steps.min(), 0), max(steps.max(), 0)
-    before = pd.date_range(end=origin, periods=1 - low, freq=offset)[:-1]
-    return before.append(pd.date_range(origin, periods=high + 1, freq=offset))[steps - low]
-
-
-class _Fit(NamedTuple):
-    """The coarsest step of a rule that contains every stamp, and the share of gaps of one step."""
-
-    step: int
-    share: float
-
-
-def _fit(numbers: Integers, inside: Flags) -> _Fit:
-    step = int(np.gcd.reduce(numbers - numbers.min()))
-    return _Fit(step, float(np.mean(np.diff(numbers)[inside] == step)) if step else 0.0)
-
-
-def likely_offsets(wall: Integers, instants: Integers, inside: Flags, per_day: int) -> Iterator[pd.offsets.BaseOffset]:
-    """Yield, coarsest first, the offsets that are attained by at least half of the gaps and may contain every stamp.
-
-    The caller checks that they do: a clock that is put forward moves stamps by an hour or so, which is forgiven here.
-
-    Parameters
-    ----------
-    wall, instants : (n,)
-        Stamps by the clock of their zone and in absolute time, one series after the other, in ticks.
-    inside : (n - 1,)
-        Which neighbours belong to the same series.
-    per_day
-        Ticks of a day.
-    """
-    times, counts = np.unique(wall % per_day, return_counts=True)
-    if counts.max() > 0.5 * len(wall):
-        days = (wall - times[counts.argmax()]) // per_day
-        offset = _infer_months(days, inside) or _infer_days(days, inside)
-        if offset is not None:
-            yield offset
-    fit = _fit(instants, inside)
-    if fit.share >= 0.5:
-        yield tick_offset(fit.step * (DAY_NS // per_day))
+def fixed_length(offset: pd.offsets.BaseOffset) -> int | None:
+    """Nanoseconds of an offset that is an absolute length of time, None for an offset of the calendar."""
+    if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):
+        return int(offset.nanos)
+    words: dict[Any, Any] = getattr(offset, "kwds", {})
+    if type(offset) is pd.DateOffset and words and words.keys() <= _SHORT:
+        return int(offset.n * pd.Timedelta(**words).as_unit("ns").value)
+    return None
 
 
 def tick_offset(nanoseconds: int) -> pd.offsets.Tick:
@@ -191,45 +146,104 @@ def tick_offset(nanoseconds: int) -> pd.offsets.Tick:
     return pd.offsets.Nano(nanoseconds)
 
 
-def _infer_months(days: Integers, inside: Flags) -> pd.offsets.BaseOffset | None:
-    """One of the monthly rules, from which quarters and years follow by their step."""
-    first_day = int(days.min() - _month_start(_month_numbers(days.min(keepdims=True)))[0]) + 1
-    rules = [MONTH_STARTS, MONTH_ENDS, FIRST_WEEKDAYS, LAST_WEEKDAYS, day_of_month(min(first_day, 28))]
-    names = ["{}Begin", "{}End", "B{}Begin", "B{}End", ""]
-    for rule, name in zip(rules, names, strict=True):
-        months = _month_numbers(days)
-        if not np.array_equal(rule.days(months), days):
-            continue
-        fit = _fit(months, inside)
-        if fit.share < 0.5:
-            return None
-        return _month_offset(name, fit.step, int(months[0]) % 12 + 1)
-    return None
+class FixedGrid(NamedTuple):
+    """Every ``step`` ticks from ``start``."""
+
+    start: int
+    step: int
+
+    def locate(self, ticks: Integers) -> tuple[Integers, Flags]:
+        """Last step at or before each of the ticks, and which ticks lie between steps."""
+        steps, rest = np.divmod(ticks - self.start, self.step)
+        return steps, rest != 0
+
+    def ticks(self, steps: Integers) -> Integers:
+        """Ticks of steps."""
+        for step in (steps.min(), steps.max()) if len(steps) else ():
+            _check_range(self.start + int(step) * self.step)
+        return self.start + steps * self.step
 
 
-def _month_offset(name: str, step: int, month: int) -> pd.offsets.BaseOffset:
-    """Name a step of months: years if whole years, else quarters if whole quarters."""
-    if not name:
-        return pd.DateOffset(months=step)
-    if step % 12 == 0:
-        length, unit, anchor = 12, "Year", {"month": month}
-    elif step % 3 == 0:
-        # As pandas writes them: quarters that start in January are QS-JAN, those that end in December QE-DEC.
-        length, unit, anchor = 3, "Quarter", {"startingMonth": (month - 1) % 3 + (1 if name.endswith("Begin") else 10)}
-    else:
-        length, unit, anchor = 1, "Month", {}
-    offset: pd.offsets.BaseOffset = getattr(pd.offsets, name.format(unit))(step // length, **anchor)
-    return offset
+class RuleGrid(NamedTuple):
+    """Every ``step`` numbers of a rule from ``start``, at the tick ``time`` of the day."""
+
+    rule: Rule
+    start: int
+    step: int
+    time: int
+    per_day: int
+
+    def locate(self, ticks: Integers) -> tuple[Integers, Flags]:
+        """Last step at or before the day of each of the ticks, and which ticks lie between steps."""
+        days, rest = np.divmod(ticks - self.time, self.per_day)
+        numbers = self.rule.numbers(days)
+        steps, between = np.divmod(numbers - self.start, self.step)
+        return steps, ((self.rule.days(numbers) - days) | between | rest) != 0
+
+    def ticks(self, steps: Integers) -> Integers:
+        """Ticks of steps."""
+        days = self.rule.days(self.start + steps * self.step)
+        for day in (days.min(), days.max()) if len(days) else ():
+            _check_range((int(day) + 1) * self.per_day)
+        return days * self.per_day + self.time
 
 
-def _infer_days(days: Integers, inside: Flags) -> pd.offsets.BaseOffset | None:
-    """Weeks, days or business days."""
-    fit = _fit(days, inside)
-    if fit.share >= 0.5 and fit.step % 7 == 0:
-        return pd.offsets.Week(fit.step // 7, weekday=int(days[0] + 3) % 7)
-    numbers = _weekday_numbers(days)
-    if np.array_equal(_weekday_days(numbers), days) and np.any((np.diff((days + 3) // 7) > 0) & inside):
-        business = _fit(numbers, inside)
-        if business.share >= max(fit.share, 0.5):
-            return pd.offsets.BusinessDay(business.step)
-    return pd.offsets.Day(fit.step) if fit.share >= 0.5 else None
+class TableGrid(NamedTuple):
+    """The list that an offset without a rule (custom business days, semi-months, Easter ...) generates around ``origin``.
+
+    The cost of both directions grows with the distance from ``origin``.
+    """
+
+    offset: pd.offsets.BaseOffset
+    origin: pd.Timestamp
+
+    def locate(self, ticks: Integers) -> tuple[Integers, Flags]:
+        """Last step at or before each of the ticks, and which ticks lie between steps."""
+        if not len(ticks):
+            return ticks, ticks != 0
+        last = pd.Timestamp(np.datetime64(int(ticks.max()), self.origin.unit))
+        table = after = self._ticks(pd.date_range(self.origin, max(last, self.origin), freq=self.offset))
+        before = 0
+        while ticks.min() < table[0]:
+            before = 2 * before + 1
+            table = np.concatenate([self._before(before), after])
+        found = np.searchsorted(table, ticks, side="right") - 1
+        return found - before, table[found] != ticks
+
+    def ticks(self, steps: Integers) -> Integers:
+        """Ticks of steps."""
+        if not len(steps):
+            return steps
+        low, high = min(int(steps.min()), 0), max(int(steps.max()), 0)
+        after = pd.date_range(self.origin, periods=high + 1, freq=self.offset)
+        return np.concatenate([self._before(-low), self._ticks(after)])[steps - low]
+
+    def _before(self, count: int) -> Integers:
+        return self._ticks(pd.date_range(end=self.origin, periods=count + 1, freq=self.offset))[:-1]
+
+    def _ticks(self, stamps: pd.DatetimeIndex) -> Integers:
+        return stamps.as_unit(self.origin.unit).asi8
+
+
+Grid = FixedGrid | RuleGrid | TableGrid
+
+
+def calendar_grid(offset: pd.offsets.BaseOffset, origin: pd.Timestamp, per_day: int) -> Grid:
+    """Grid of a calendar offset in ticks of the clock; ``origin`` is a stamp of it, without zone."""
+    found = rule_of(offset, origin.day)
+    if found is None:
+        return TableGrid(offset, origin)
+    rule, step = found
+    start = int(origin.asm8.astype(np.int64))
+    if rule is DAYS:
+        return FixedGrid(start, step * per_day)
+    day, time = divmod(start, per_day)
+    return RuleGrid(rule, int(rule.numbers(np.array([day]))[0]), step, time, per_day)
+
+
+def _check_range(tick: int) -> None:
+    if abs(tick) >= 2**63:
+        raise TimeIndexError(
+            "The steps lead out of the range of the date-times, which ends in 2262 for the unit 'ns'. "
+            "Use a coarser unit, e.g. y.index = y.index.as_unit('s')."
+        )

@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from ssmts._calendar import DAY_NS, Flags, Integers, Rule, rule_of, table_positions, table_stamps
-from ssmts.exceptions import FrequencyError, InputTypeError, PersistError, TimeIndexError
+from ._calendar import DAY_NS, FixedGrid, Flags, Grid, Integers, calendar_grid, fixed_length
+from .exceptions import FrequencyError, InputTypeError, PersistError, TimeIndexError
 
 Kind = Literal["datetime", "period", "integer"]
 Unit = Literal["s", "ms", "us", "ns"]
 Stamp = pd.Timestamp | pd.Period | int
 
-_NAT = np.iinfo(np.int64).min
-TICKS_PER_DAY: dict[Unit, int] = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
-_SHORT = {"hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"}
+TICKS_PER_DAY: dict[Unit, int] = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": DAY_NS}
 _HOLDS = {"datetime": "date-times", "period": "periods", "integer": "integers"}
 
 
@@ -33,17 +31,23 @@ class TimeAxis:
         Offset from one step to the next; an integer for integer stamps. Offsets of a day and longer follow the calendar
         and the clock of the zone; hours, minutes ... are absolute time.
     origin
-        Stamp of step 0. Its zone and its resolution are those of the stamps given back.
+        Stamp of step 0. Its zone and its unit are those of the stamps given back; where ``freq`` needs a finer unit,
+        the axis takes that.
     name
         Name of the index given back.
+
+    Raises
+    ------
+    FrequencyError
+        ``freq`` is not positive, or ``origin`` is not one of its stamps.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from ssmts.timeindex import infer_axis
     >>> axis = infer_axis(pd.DatetimeIndex(["2024-01-31", "2024-02-29", "2024-04-30"]))
-    >>> axis.freq
-    <MonthEnd>
+    >>> axis.freqstr
+    'ME'
     >>> axis.steps(pd.DatetimeIndex(["2024-04-30", "2025-01-31"]))
     array([ 3, 12])
     >>> axis.stamps(4, 2).strftime("%Y-%m-%d").tolist()
@@ -56,74 +60,55 @@ class TimeAxis:
     name: Any = None
     _zone: str | None = field(init=False, repr=False)
     _dtype: Any = field(init=False, repr=False, compare=False)
-    _rule: Rule | None = field(init=False, repr=False, compare=False)
-    _table: bool = field(init=False, repr=False, compare=False)
-    _start: int = field(init=False, repr=False, compare=False)
-    _step: int = field(init=False, repr=False, compare=False)
-    _time: int = field(init=False, repr=False, compare=False)
+    _grid: Grid = field(init=False, repr=False, compare=False)
+    _clock: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n = self.freq if isinstance(self.freq, int) else self.freq.n
-        if n < 1:
-            raise FrequencyError(f"freq must be positive, received {freq_text(self.freq)!r}. Sort the rows by time.")
-        derived: dict[str, Any] = {
-            "_zone": None,
-            "_dtype": None,
-            "_rule": None,
-            "_table": False,
-            "_step": n,
-            "_time": 0,
-        }
-        if self.kind == "integer":
-            derived |= {"_start": int(cast(int, self.origin))}
-        elif self.kind == "period":
-            period = cast(pd.Period, self.origin)
-            derived |= {"_start": period.ordinal, "_dtype": pd.PeriodDtype(cast(Any, period.freq))}
+        if isinstance(self.origin, pd.Timestamp):
+            self._set_datetimes(self.origin, cast(pd.offsets.BaseOffset, self.freq))
+        elif isinstance(self.origin, pd.Period):
+            self._set(_dtype=pd.PeriodDtype(cast(Any, self.freq)), _grid=FixedGrid(self.origin.ordinal, n))
         else:
-            derived |= self._datetime_grid()
-        for name, value in derived.items():
+            self._set(_dtype=None, _grid=FixedGrid(self.origin, n))
+        if n < 1 or getattr(self._grid, "step", 1) < 1:
+            raise FrequencyError(f"freq must be positive, received {freq_text(self.freq)!r}.")
+
+    def _set(self, _zone: str | None = None, _clock: bool = False, **fields: Any) -> None:
+        for name, value in {"_zone": _zone, "_clock": _clock, **fields}.items():
             object.__setattr__(self, name, value)
 
-    def _datetime_grid(self) -> dict[str, Any]:
-        """Derive the arithmetic of date-times from offset and origin, in ticks of the origin's unit."""
-        freq, origin = cast(pd.offsets.BaseOffset, self.freq), cast(pd.Timestamp, self.origin)
-        grid: dict[str, Any] = {}
+    def _set_datetimes(self, origin: pd.Timestamp, freq: pd.offsets.BaseOffset) -> None:
         length = fixed_length(freq)
         if length is not None:
-            # The stamps need the unit in which both the origin and the step are whole numbers.
-            unit = next(u for u, ticks in TICKS_PER_DAY.items() if length % (DAY_NS // ticks) == 0)
+            unit = next(unit for unit, ticks in TICKS_PER_DAY.items() if length * ticks % DAY_NS == 0)
             if TICKS_PER_DAY[unit] > TICKS_PER_DAY[origin.unit]:
                 origin = origin.as_unit(unit)
-            grid |= {
-                "origin": origin,
-                "_step": length // (DAY_NS // TICKS_PER_DAY[origin.unit]),
-                "_start": origin.asm8.astype(np.int64).item(),
-            }
+            grid: Grid = FixedGrid(int(origin.asm8.astype(np.int64)), length * TICKS_PER_DAY[origin.unit] // DAY_NS)
         else:
             if not freq.is_on_offset(origin):
-                raise FrequencyError(f"{origin} is not a stamp of freq={freq_text(freq)!r}.")
-            wall = origin.tz_localize(None).asm8.astype(np.int64)
-            day, time = divmod(int(wall), TICKS_PER_DAY[origin.unit])
-            found = rule_of(freq, origin.day)
-            grid |= {"_time": time, "_table": found is None, "_start": 0}
-            if found is not None:
-                rule, step = found
-                grid |= {"_rule": rule, "_step": step, "_start": int(rule.numbers(np.array([day]))[0])}
+                raise FrequencyError(f"The origin {origin} is not a stamp of freq={freq_text(freq)!r}.")
+            grid = calendar_grid(freq, origin.tz_localize(None), TICKS_PER_DAY[origin.unit])
+        # Without daylight saving, the clock is absolute time; its conversion is spared where the grid is one of ticks.
+        steady = origin.tz is None or origin.tz.utcoffset(None) is not None
+        clock = length is None and not (steady and isinstance(grid, FixedGrid))
+        if not clock and isinstance(grid, FixedGrid):
+            grid = FixedGrid(int(origin.asm8.astype(np.int64)), grid.step)
         dtype = np.dtype(f"M8[{origin.unit}]") if origin.tz is None else pd.DatetimeTZDtype(origin.unit, origin.tz)
-        return grid | {"_zone": zone_name(origin.tz), "_dtype": dtype}
+        self._set(origin=origin, _zone=zone_name(origin.tz), _dtype=dtype, _grid=grid, _clock=clock)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.kind, self.freq, self.origin, self.name)
 
     @property
     def unit(self) -> Unit:
-        """Resolution of date-times: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``."""
+        """Unit of date-times: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``."""
         return cast(pd.Timestamp, self.origin).unit
 
     @property
     def tz(self) -> tzinfo | None:
         """Zone of date-times."""
-        return cast(pd.Timestamp, self.origin).tz if self.kind == "datetime" else None
+        return self.origin.tz if isinstance(self.origin, pd.Timestamp) else None
 
     @property
     def freqstr(self) -> str:
@@ -146,11 +131,11 @@ class TimeAxis:
         Raises
         ------
         TimeIndexError
-            A stamp is off the grid (the first one is named), or the stamps are of another kind, period or zone.
+            A stamp is off the grid or missing (the first one is named), or the stamps are of another kind or zone.
         """
-        steps, wrong = self._locate(index)
-        if wrong.any():
-            row = int(wrong.argmax())
+        steps, off = self._locate(index)
+        if off.any():
+            row = int(off.argmax())
             raise TimeIndexError(
                 f"{stamp_text(index, row)} (row {row}) is off the grid of freq={self.freqstr!r} from {self.format(0)}. "
                 "Correct or drop the row, or aggregate the rows to the grid, e.g. with resample()."
@@ -158,126 +143,115 @@ class TimeAxis:
         return steps
 
     def contains(self, index: pd.Index) -> Flags:
-        """Which stamps (n,) are on the grid."""
+        """Tell which stamps (n,) of an index are on the grid."""
         return ~self._locate(index)[1]
 
     def _locate(self, index: pd.Index) -> tuple[Integers, Flags]:
-        """Steps of stamps, and which of them are off the grid."""
-        values, wrong = self._ticks(index)
-        if self._rule is None and not self._table:
-            steps, rest = np.divmod(values - self._start, self._step)
-            off = rest != 0
-        else:
-            steps, off = self._locate_calendar(cast(pd.DatetimeIndex, index))
-        if self.kind != "integer":
-            off |= values == _NAT
-        return steps, off if wrong is None else off | wrong
-
-    def _ticks(self, index: pd.Index) -> tuple[Integers, Flags | None]:
-        """Integers behind stamps, in the unit of the axis, and which of them this unit cannot hold."""
+        """Last step at or before each stamp, and which stamps are off the grid."""
         kind = kind_of(index)
+        check_present(index)
         if kind != self.kind:
             raise TimeIndexError(
                 f"The time index holds {_HOLDS[kind]}, but fit saw {_HOLDS[self.kind]} with freq={self.freqstr!r} from "
                 f"{self.format(0)}. Pass an index of the same kind."
             )
         if kind == "integer":
-            return index.to_numpy(dtype=np.int64), None
-        if index.dtype == self._dtype:
-            return cast(pd.DatetimeIndex, index).asi8, None
+            return self._grid.locate(index.to_numpy(dtype=np.int64))
+        if index.dtype != self._dtype:
+            self._check_type(index)
         if kind == "period":
-            raise TimeIndexError(
-                f"The periods have freq={cast(pd.PeriodIndex, index).freqstr!r}, but fit saw freq={self.freqstr!r}. "
-                "Convert them with asfreq()."
-            )
-        stamps = cast(pd.DatetimeIndex, index)
-        if zone_name(stamps.tz) != self._zone:
-            raise TimeIndexError(
-                f"The stamps have the zone {stamps.tz}, but fit saw {self.tz}. Use "
-                + ("tz_localize()." if self._zone is None or stamps.tz is None else f"tz_convert({self._zone!r}).")
-            )
-        converted = stamps.as_unit(self.unit)
-        return converted.asi8, np.asarray(converted != stamps) if len(stamps) else None
+            return self._grid.locate(cast(pd.PeriodIndex, index).asi8)
+        return self._locate_datetimes(cast(pd.DatetimeIndex, index))
 
-    def _locate_calendar(self, index: pd.DatetimeIndex) -> tuple[Integers, Flags]:
-        """Steps by the clock of the zone, and which stamps are off the grid."""
-        wall = (index if index.tz is None else index.tz_localize(None)).as_unit(self.unit)
-        if self._table:
-            origin = cast(pd.Timestamp, self.origin).tz_localize(None)
-            return (
-                table_positions(cast(pd.offsets.BaseOffset, self.freq), origin, wall)
-                if len(wall)
-                else (wall.asi8, wall.asi8 != 0)
+    def _locate_datetimes(self, index: pd.DatetimeIndex) -> tuple[Integers, Flags]:
+        stamps = index if index.dtype == self._dtype else index.as_unit(self.unit)
+        ticks = (stamps.tz_localize(None) if self._clock and self.tz is not None else stamps).asi8
+        steps, off = self._grid.locate(ticks)
+        if stamps is not index:
+            # A coarser unit cuts stamps off.
+            off |= np.asarray(stamps != index)
+        if self._clock and self.tz is not None and off.any():
+            # Where the clock is put forward past the time of day of the grid, the stamp is moved by up to an hour.
+            nominal = self._grid.ticks(steps[off])
+            moved = ticks[off] - nominal
+            skipped = self._localize(nominal, nonexistent="NaT").isna()
+            off[off] = ~(skipped & (moved > 0) & (moved <= TICKS_PER_DAY[self.unit] // 24))
+        return steps, off
+
+    def _check_type(self, index: pd.Index) -> None:
+        """Accept another unit of the same zone, refuse other zones and periods."""
+        if isinstance(index, pd.PeriodIndex):
+            raise TimeIndexError(
+                f"The periods have freq={index.freqstr!r}, but fit saw freq={self.freqstr!r}. Convert them with asfreq()."
             )
-        rule, per_day = cast(Rule, self._rule), TICKS_PER_DAY[self.unit]
-        days, rest = np.divmod(wall.asi8 - self._time, per_day)
-        numbers = rule.numbers(days)
-        steps, between = np.divmod(numbers - self._start, self._step)
-        off = between != 0
-        if self._rule is not None:
-            off |= rule.days(numbers) != days
-        moved = rest != 0
-        if self.tz is not None and moved.any():
-            # Where the clock is put forward over the time of day of the grid, the stamp is moved by up to an hour.
-            nominal = pd.DatetimeIndex((days * per_day + self._time).view(f"M8[{self.unit}]"))
-            missing = nominal.tz_localize(self.tz, ambiguous=np.ones(len(nominal), bool), nonexistent="NaT").isna()
-            moved &= ~(missing & (rest <= per_day // 24))
-        return steps, off | moved
+        tz = cast(pd.DatetimeIndex, index).tz
+        if zone_name(tz) != self._zone:
+            naive = tz is None or self.tz is None
+            raise TimeIndexError(
+                f"The stamps have the zone {tz}, but fit saw {self.tz}. "
+                f"Convert them with {'tz_localize' if naive else 'tz_convert'}({self._zone!r})."
+            )
+
+    def _localize(self, ticks: Integers, nonexistent: Literal["NaT", "shift_forward"]) -> pd.DatetimeIndex:
+        """Date-times of the clock in the zone; the first of two."""
+        wall = pd.DatetimeIndex(ticks.view(f"M8[{self.unit}]"))
+        return wall.tz_localize(self.tz, ambiguous=np.ones(len(wall), bool), nonexistent=nonexistent)
 
     def stamps(self, start: int, count: int) -> pd.Index:
-        """Index of the steps ``start, ..., start + count - 1``, with ``freq``, zone, resolution and name set.
+        """Index of the steps ``start, ..., start + count - 1``, with ``freq``, zone, unit and name set.
 
-        A time of day that daylight saving skips is moved forward to the next time that exists, of one that occurs twice
-        the first is taken; the index then carries no ``freq``.
+        Of a time of day that occurs twice the first is taken; one that daylight saving skips is moved forward to the
+        next time that exists, and the index then carries no ``freq``.
+
+        Raises
+        ------
+        TimeIndexError
+            The stamps leave the range of the unit.
         """
         if self.kind == "integer":
-            first, step = self._start + start * self._step, self._step
+            first, step = cast(int, self.stamp(start)), cast(int, self.freq)
             return pd.RangeIndex(first, first + count * step, step, name=self.name)
-        steps = np.arange(start, start + count, dtype=np.int64)
+        index: Any = self.at(np.arange(start, start + count, dtype=np.int64))
+        if self.kind == "datetime" and not (self._clock and self._skipped(index)):
+            index.freq = self.freq
+        return cast(pd.Index, index)
+
+    def _skipped(self, index: pd.DatetimeIndex) -> bool:
+        """Whether stamps had to be moved, or occur twice."""
+        if self.tz is None:
+            return False
+        wall = index.tz_localize(None)
+        twice = wall.tz_localize(self.tz, ambiguous="NaT").isna()
+        return bool(twice.any() or (self._grid.locate(wall.asi8)[1]).any())
+
+    def at(self, steps: Integers) -> pd.Index:
+        """Index of steps in any order, without ``freq``; see `stamps`."""
+        ticks = self._grid.ticks(steps)
+        if self.kind == "integer":
+            return pd.Index(ticks, name=self.name)
         if self.kind == "period":
             periods: Any = pd.PeriodIndex
-            return cast(
-                pd.Index, periods.from_ordinals(self._start + steps * self._step, freq=self.freq, name=self.name)
-            )
-        index, regular = self._datetimes(steps)
-        return _with_freq(index, self.freq) if regular else index
-
-    def _datetimes(self, steps: Integers) -> tuple[pd.DatetimeIndex, bool]:
-        """Stamps of ascending steps, and whether pandas would accept their freq."""
-        unit, tz = self.unit, self.tz
-        if self._rule is None and not self._table:
-            ticks = (self._start + steps * self._step).view(f"M8[{unit}]")
-            index = pd.DatetimeIndex(ticks, name=self.name)
-            return (index if tz is None else index.tz_localize("UTC").tz_convert(tz)), True
-        if self._rule is not None:
-            per_day = TICKS_PER_DAY[unit]
-            days = self._rule.days(self._start + steps * self._step)
-            index = pd.DatetimeIndex((days * per_day + self._time).view(f"M8[{unit}]"), name=self.name)
-        elif len(steps):
-            freq, origin = cast(pd.offsets.BaseOffset, self.freq), cast(pd.Timestamp, self.origin)
-            index = table_stamps(freq, origin.tz_localize(None), steps).rename(self.name)
-        else:
-            index = pd.DatetimeIndex(np.empty(0, f"M8[{unit}]"), name=self.name)
-        if tz is None:
-            return index, True
-        strict = index.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
-        if not strict.hasnans:
-            return strict, True
-        return index.tz_localize(tz, ambiguous=np.ones(len(index), bool), nonexistent="shift_forward"), False
+            return cast(pd.Index, periods.from_ordinals(ticks, freq=self.freq, name=self.name))
+        if self.tz is None:
+            return pd.DatetimeIndex(ticks.view(f"M8[{self.unit}]"), name=self.name)
+        if self._clock:
+            return self._localize(ticks, nonexistent="shift_forward").rename(self.name)
+        index = pd.DatetimeIndex(ticks.view(f"M8[{self.unit}]"), name=self.name)
+        return index.tz_localize("UTC").tz_convert(self.tz)
 
     def stamp(self, step: int) -> Stamp:
         """Stamp of a step."""
-        if self.kind == "integer":
-            return self._start + step * self._step
-        if self.kind == "period":
-            return cast(Stamp, self.stamps(step, 1)[0])
-        return cast(Stamp, self._datetimes(np.array([step]))[0][0])
+        if isinstance(self.origin, int):
+            return self.origin + step * cast(int, self.freq)
+        return cast(Stamp, self.at(np.array([step]))[0])
 
     def format(self, step: int) -> str:
-        """Text of the stamp of a step; a date alone where every stamp of the axis is a midnight."""
+        """Text of the stamp of a step; a date alone where the stamps of the axis are midnights."""
         stamp = self.stamp(step)
-        if self.kind == "datetime" and self._time == 0 and (self._rule is not None or self._table):
-            return f"{stamp:%Y-%m-%d}"
+        if isinstance(self.origin, pd.Timestamp):
+            freq, wall = cast(pd.offsets.BaseOffset, self.freq), self.origin.tz_localize(None)
+            if fixed_length(freq) is None and all(s == s.normalize() for s in (wall, wall + freq)):
+                return f"{stamp:%Y-%m-%d}"
         return str(stamp)
 
     def with_name(self, name: Any) -> Self:
@@ -285,33 +259,31 @@ class TimeAxis:
         return type(self)(self.kind, self.freq, self.origin, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe the axis in values that JSON can hold.
+        """Describe the axis in values that JSON can hold: strings, integers, None.
 
         Raises
         ------
         PersistError
-            The offset or the zone has no name, or the name of the index is not a string.
+            The offset or the zone has no name that could be read back, or the name of the index is not a string.
         """
         if not (self.name is None or isinstance(self.name, str)):
-            raise PersistError(
-                f"The name of the time index is {self.name!r}; only strings can be saved. Rename the index."
-            )
-        text: dict[str, Any] = {"kind": self.kind, "name": self.name, "tz": self._zone}
-        if self.kind == "integer":
-            return text | {"freq": self._step, "origin": self._start}
-        freq = cast(pd.offsets.BaseOffset, self.freq)
-        text["freq"] = freq.kwds if type(freq) is pd.DateOffset else self.freqstr
-        if self.kind == "period":
-            text["origin"] = str(self.origin)
+            raise PersistError(f"The time index is named {self.name!r}; only a string can be saved. Rename the index.")
+        text: dict[str, Any] = {"kind": self.kind, "freq": self.freqstr, "name": self.name}
+        if isinstance(self.origin, pd.Timestamp):
+            if type(self.freq) is pd.DateOffset:
+                text["freq"] = {"n": self.freq.n} | self.freq.kwds
+            text |= {"origin": self.origin.isoformat(), "tz": self._zone, "unit": self.unit}
+        elif isinstance(self.origin, pd.Period):
+            text["origin"] = self.origin.start_time.isoformat()
         else:
-            text |= {"origin": cast(pd.Timestamp, self.origin).isoformat(), "unit": self.unit}
+            text |= {"freq": self.freq, "origin": self.origin}
         try:
             same = type(self).from_dict(text) == self
         except (ValueError, KeyError, TypeError):
             same = False
         if not same:
             raise PersistError(
-                f"The time axis of freq={self.freqstr!r} in the zone {self.tz} has no name that pandas can read back. "
+                f"freq={self.freqstr!r} in the zone {self.tz} cannot be saved: pandas reads no such name back. "
                 "Use a named frequency and a zone of the IANA data base."
             )
         return text
@@ -319,7 +291,7 @@ class TimeAxis:
     @classmethod
     def from_dict(cls, text: dict[str, Any]) -> Self:
         """Rebuild the axis that `to_dict` described."""
-        kind, name, freq, origin = text["kind"], text["name"], text["freq"], text["origin"]
+        kind, freq, origin, name = text["kind"], text["freq"], text["origin"], text["name"]
         if kind == "integer":
             return cls(kind, freq, origin, name)
         if kind == "period":
@@ -349,16 +321,16 @@ def kind_of(index: pd.Index) -> Kind:
         return "datetime"
     if isinstance(index, pd.PeriodIndex):
         return "period"
-    if isinstance(index, pd.MultiIndex):
-        raise InputTypeError(f"A time index has one level, received {index.nlevels} levels: {list(index.names)}.")
-    if isinstance(index, pd.Index) and pd.api.types.is_integer_dtype(index.dtype):
-        return "integer"
     if not isinstance(index, pd.Index):
         raise InputTypeError(f"A time index is a pandas Index, received {type(index).__name__}.")
+    if isinstance(index, pd.MultiIndex):
+        raise InputTypeError(f"A time index has one level, received the levels {list(index.names)}.")
+    if pd.api.types.is_integer_dtype(index.dtype):
+        return "integer"
     if len(index) and all(isinstance(stamp, pd.Timestamp) for stamp in index):
-        zones = list(dict.fromkeys(str(stamp.tz) for stamp in index))
+        zones = dict.fromkeys(str(stamp.tz) for stamp in index)
         raise TimeIndexError(
-            f"The stamps have several zones: {', '.join(zones[:3])}. "
+            f"The stamps have several zones: {', '.join(zones)}. "
             "Convert them to one, e.g. with pd.to_datetime(index, utc=True)."
         )
     example = f", e.g. {index[0]!r}" if len(index) else ""
@@ -366,6 +338,15 @@ def kind_of(index: pd.Index) -> Kind:
         f"A time index holds date-times, periods or integers, received dtype {index.dtype}{example}. "
         "Convert it with pd.to_datetime(index)."
     )
+
+
+def check_present(index: pd.Index, where: str = "") -> None:
+    """Check that no stamp is missing."""
+    if index.hasnans:
+        row = int(np.asarray(index.isna()).argmax())
+        raise TimeIndexError(
+            f"The stamp of row {row}{where} is missing ({index[row]}). Drop the row or fill in its stamp."
+        )
 
 
 def zone_name(tz: tzinfo | None) -> str | None:
@@ -379,24 +360,10 @@ def zone_name(tz: tzinfo | None) -> str | None:
     return str(name)
 
 
-def fixed_length(freq: pd.offsets.BaseOffset) -> int | None:
-    """Nanoseconds of an offset that is an absolute length of time, None for an offset of the calendar."""
-    if isinstance(freq, pd.offsets.Tick) and not isinstance(freq, pd.offsets.Day):
-        return int(freq.nanos)
-    words = getattr(freq, "kwds", {})
-    if type(freq) is pd.DateOffset and words and words.keys() <= _SHORT:
-        return int(freq.n * pd.Timedelta(**words).as_unit("ns").value)
-    return None
-
-
 def stamp_text(index: pd.Index, row: int) -> str:
-    """Text of the stamp of a row; a date alone where all stamps of the index are midnights."""
+    """Text of the stamp of a row; a date alone where the stamps of the index are midnights."""
     stamp = index[row]
-    if (
-        isinstance(index, pd.DatetimeIndex)
-        and not pd.isna(stamp)
-        and (index.dropna() == index.dropna().normalize()).all()
-    ):
+    if isinstance(index, pd.DatetimeIndex) and stamp is not pd.NaT and (index == index.normalize()).all():
         return f"{stamp:%Y-%m-%d}"
     return str(stamp)
 
@@ -404,8 +371,3 @@ def stamp_text(index: pd.Index, row: int) -> str:
 def freq_text(freq: pd.offsets.BaseOffset | int) -> str:
     """Write a frequency as pandas does."""
     return str(freq) if isinstance(freq, int) else str(freq.freqstr)
-
-
-def _with_freq(index: Any, freq: Any) -> pd.Index:
-    index.freq = freq
-    return cast(pd.Index, index)

@@ -5,27 +5,40 @@ lie, and the `TimeAxis` that it returns converts both ways. Steps of a day and l
 of their zone, shorter ones absolute time, so that daylight saving is no gap.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from ssmts._calendar import DAY_NS, Flags, Integers, likely_offsets, rule_of
-from ssmts._timeaxis import (
+from ._calendar import (
+    DAY_NS,
+    FIRST_WEEKDAYS,
+    LAST_WEEKDAYS,
+    MONTH_ENDS,
+    MONTH_STARTS,
+    WEEKDAYS,
+    Flags,
+    Integers,
+    day_of_month,
+    fixed_length,
+    rule_of,
+    tick_offset,
+)
+from ._timeaxis import (
     TICKS_PER_DAY,
     TimeAxis,
-    fixed_length,
+    check_present,
     freq_text,
     kind_of,
     row_axis,
     stamp_text,
     zone_name,
 )
-from ssmts.exceptions import FrequencyError, TimeIndexError
+from .exceptions import FrequencyError, TimeIndexError
 
 __all__ = ["TimeAxis", "check_increasing", "infer_axis", "kind_of", "row_axis"]
 
@@ -49,11 +62,7 @@ def check_increasing(index: pd.Index, *, series: Any = None) -> None:
     """
     kind = kind_of(index)
     where = "" if series is None else f" in series {series!r}"
-    if index.hasnans:
-        row = int(np.asarray(index.isna()).argmax())
-        raise TimeIndexError(
-            f"The stamp of row {row}{where} is missing ({index[row]}). Drop the row or fill in its stamp."
-        )
+    check_present(index, where)
     values = index.to_numpy() if kind == "integer" else cast(pd.DatetimeIndex, index).asi8
     wrong = np.asarray(values[1:] <= values[:-1])
     if not wrong.any():
@@ -187,10 +196,10 @@ def _datetime_axis(indexes: list[pd.DatetimeIndex], freq: Any) -> TimeAxis:
     per_day = TICKS_PER_DAY[unit]
     if offset is None:
         _check_enough(gaps, "freq='D' for days")
-        likely = likely_offsets(wall, values, inside, per_day)
+        likely = _likely_offsets(wall, values, inside, per_day)
     else:
         # A whole number of days is meant by the calendar, unless only absolute time contains the stamps.
-        likely = iter(dict.fromkeys([_in_days(offset), offset]))
+        likely = iter([_in_days(offset), offset])
     for candidate in likely:
         axis = _axis_over(stamps, candidate)
         if axis is not None:
@@ -296,3 +305,81 @@ def _gaps_text(gaps: Any) -> str:
         for gap, count in counts.head(3).items()
     ]
     return f"The commonest gaps are {', '.join(texts)}."
+
+
+class _Fit(NamedTuple):
+    """The coarsest step of a rule that contains every stamp, and the share of gaps of one step."""
+
+    step: int
+    share: float
+
+
+def _fit(numbers: Integers, inside: Flags) -> _Fit:
+    step = int(np.gcd.reduce(numbers - numbers.min()))
+    return _Fit(step, float(np.mean(np.diff(numbers)[inside] == step)) if step else 0.0)
+
+
+def _likely_offsets(wall: Integers, instants: Integers, inside: Flags, per_day: int) -> Iterator[pd.offsets.BaseOffset]:
+    """Yield, coarsest first, the offsets that are attained by at least half of the gaps and may contain every stamp.
+
+    The caller checks that they do: a clock that is put forward moves stamps by an hour or so, which is forgiven here.
+
+    Parameters
+    ----------
+    wall, instants : (n,)
+        Stamps by the clock of their zone and in absolute time, one series after the other, in ticks.
+    inside : (n - 1,)
+        Which neighbours belong to the same series.
+    per_day
+        Ticks of a day.
+    """
+    times, counts = np.unique(wall % per_day, return_counts=True)
+    if counts.max() > 0.5 * len(wall):
+        days = (wall - times[counts.argmax()]) // per_day
+        offset = _likely_months(days, inside) or _likely_days(days, inside)
+        if offset is not None:
+            yield offset
+    fit = _fit(instants, inside)
+    if fit.share >= 0.5:
+        yield tick_offset(fit.step * DAY_NS // per_day)
+
+
+def _likely_months(days: Integers, inside: Flags) -> pd.offsets.BaseOffset | None:
+    """One of the monthly rules, from which quarters and years follow by their step."""
+    months = MONTH_STARTS.numbers(days)
+    day = int((days - MONTH_STARTS.days(months)).min()) + 1
+    rules = [MONTH_STARTS, MONTH_ENDS, FIRST_WEEKDAYS, LAST_WEEKDAYS, day_of_month(min(day, 28))]
+    for rule, name in zip(rules, ["{}Begin", "{}End", "B{}Begin", "B{}End", ""]):
+        if np.array_equal(rule.days(months), days):
+            fit = _fit(months, inside)
+            return _month_offset(name, fit.step, int(months[0]) % 12 + 1) if fit.share >= 0.5 else None
+    return None
+
+
+def _month_offset(name: str, step: int, month: int) -> pd.offsets.BaseOffset:
+    """Name a step of months: years if whole years, else quarters if whole quarters."""
+    anchor: dict[str, int] = {}
+    length, unit = 1, "Month"
+    if not name:
+        return pd.DateOffset(months=step)
+    if step % 12 == 0:
+        length, unit, anchor = 12, "Year", {"month": month}
+    elif step % 3 == 0:
+        # As pandas writes them: quarters that start in January are QS-JAN, those that end in December QE-DEC.
+        length, unit, anchor = 3, "Quarter", {"startingMonth": (month - 1) % 3 + (1 if name.endswith("Begin") else 10)}
+    offset: pd.offsets.BaseOffset = getattr(pd.offsets, name.format(unit))(step // length, **anchor)
+    return offset
+
+
+def _likely_days(days: Integers, inside: Flags) -> pd.offsets.BaseOffset | None:
+    """Weeks, days or business days."""
+    fit = _fit(days, inside)
+    if fit.share >= 0.5 and fit.step % 7 == 0:
+        return pd.offsets.Week(fit.step // 7, weekday=int(days[0] + 3) % 7)
+    numbers = WEEKDAYS.numbers(days)
+    crosses_weekend = (np.diff((days + 3) // 7) > 0) & inside
+    if crosses_weekend.any() and np.array_equal(WEEKDAYS.days(numbers), days):
+        business = _fit(numbers, inside)
+        if business.share >= max(fit.share, 0.5):
+            return pd.offsets.BusinessDay(business.step)
+    return pd.offsets.Day(fit.step) if fit.share >= 0.5 else None
