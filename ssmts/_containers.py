@@ -112,6 +112,8 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
         if not obj.shape[1] and not allow_no_columns:
             raise InputError(f"{what} has 0 feature(s) (shape={obj.shape}) while a minimum of 1 is required.")
         return _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
+    if np.ndim(obj) == 0 and not hasattr(obj, "__array__") and not hasattr(obj, "shape"):
+        raise InputTypeError(f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order.")
     try:
         values = check_array(
             obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=ensure_2d, input_name=what, ensure_min_samples=1
@@ -120,8 +122,6 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
         raise InputTypeError(str(error)) from error
     except ValueError as error:
         raise InputError(str(error)) from error
-    if values.ndim == 0:
-        raise InputError(f"{what} is a single value, {obj!r}. Pass a sequence of values in time order.")
     _refuse_infinities(values, what)
     return Table("array", values.reshape(len(values), -1), None, values.ndim)
 

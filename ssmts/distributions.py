@@ -348,6 +348,9 @@ class Stacked(Distribution):
             padded.append(np.pad(array, width, constant_values=np.nan) if width[series_axis + 1][1] else array)
         return np.concatenate(padded, axis=series_axis)
 
+    def mean(self) -> FloatArray:
+        return self._stack(part.mean() for part in self.parts)
+
     def expect(self, function: Map) -> FloatArray:
         return self._stack(part.expect(function) for part in self.parts)
 

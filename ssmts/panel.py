@@ -168,6 +168,8 @@ class Rows:
         naive = stamps.tz_convert("UTC").tz_localize(None) if zone is not None else stamps
         if isinstance(naive, pd.PeriodIndex):
             naive = naive.to_timestamp()
+        if getattr(naive, "unit", None) == "s":  # polars knows ms, us and ns
+            naive = naive.as_unit("us")
         frame = nw.from_dict({**data, long.time: naive.to_numpy(), **columns}, backend=long.backend)
         if zone is not None:
             frame = frame.with_columns(nw.col(long.time).dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone)))
