@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
         if not obj.shape[1] and not allow_no_columns:
             raise InputError(f"{what} has 0 feature(s) (shape={obj.shape}) while a minimum of 1 is required.")
         return _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
-    if np.ndim(obj) == 0 and not hasattr(obj, "__array__") and not hasattr(obj, "shape"):
+    if obj is None or isinstance(obj, numbers.Number | str):
         raise InputTypeError(f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order.")
     try:
         values = check_array(
