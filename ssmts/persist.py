@@ -1,0 +1,185 @@
+"""Save and load fitted estimators: a versioned header and arrays in one zip file, no pickle.
+
+The file holds ``header.json`` (what it is, what wrote it, the tree of parameters and state) and one ``.npy`` member for
+each type of array. Loading runs no code from the file: it builds objects of this library's own classes, of NumPy and
+pandas, and, by way of skops, of scikit-learn.
+"""
+
+import io
+import json
+import os
+import platform
+import secrets
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from ._codec import PLAIN_RULES, Reader, Writer
+from ._codec_objects import OBJECT_RULES, is_ours
+from ._codec_pandas import PANDAS_RULES
+from .exceptions import PersistError
+
+__all__ = ["load", "save"]
+
+FORMAT_VERSION = 1
+_RULES = PLAIN_RULES + PANDAS_RULES + OBJECT_RULES
+_HEADER = "header.json"
+
+
+def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) -> None:
+    """Write an estimator to a file.
+
+    Parameters
+    ----------
+    estimator : estimator of this library
+        Fitted or not. To keep a scikit-learn Pipeline, save its forecaster.
+    path : str or path-like
+        Any suffix. An existing file is replaced only once the new one is complete.
+    data : bool, default False
+        Whether to write the training rows too. Without them the file is a few kilobytes, and predictions within the
+        training rows, `decompose` and diagnostics need the rows to be passed again.
+
+    Raises
+    ------
+    PersistError
+        The estimator, or something it holds, cannot be written safely; the message names it. Nothing is written.
+
+    See Also
+    --------
+    load
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import pandas as pd
+    >>> import ssmts
+    >>> from ssmts.persist import load, save
+    >>> y = pd.Series([1.0, 3.0, 2.0], index=pd.period_range("2024", periods=3, freq="Y"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "naive.ssmts")
+    ...     save(ssmts.Naive().fit(y), path)
+    ...     load(path).predict(1).tolist()
+    [2.0]
+    """
+    if not is_ours(type(estimator)) or not hasattr(estimator, "get_params"):
+        raise PersistError(f"Only estimators of ssmts can be saved; received {type(estimator).__name__}.")
+    writer = Writer(_RULES, frozenset() if data else frozenset({"rows_"}))
+    header = {
+        "format": "ssmts",
+        "format_version": FORMAT_VERSION,
+        "library_version": __version__,
+        "class": type(estimator).__name__,
+        "data": bool(data),
+        "versions": _versions(),
+        "estimator": writer.encode(estimator),
+    }
+    _replace(Path(path), _pack(header, writer))
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read an estimator from a file that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    estimator
+        With the parameters and state it was saved with.
+
+    Raises
+    ------
+    PersistError
+        The file is foreign, truncated, damaged, or of a newer format; the message says which. No code of the file runs.
+
+    See Also
+    --------
+    save
+    """
+    content = Path(path).read_bytes()
+    header, arrays, blobs = _unpack(content, str(path))
+    try:
+        estimator = Reader(_RULES, arrays, blobs).decode(header["estimator"])
+    except PersistError as error:
+        wrote = f"ssmts {header.get('library_version')} wrote it, this is {__version__}"
+        raise PersistError(f"{path} cannot be loaded: {error} ({wrote}.)") from error
+    except Exception as error:
+        raise PersistError(f"{path} is damaged: {type(error).__name__}: {error}. Save the estimator again.") from error
+    if not is_ours(type(estimator)) or not hasattr(estimator, "get_params"):
+        raise PersistError(f"{path} is damaged: it holds no estimator. Save the estimator again.")
+    return estimator
+
+
+def _versions() -> dict[str, str]:
+    import pandas
+    import sklearn
+
+    libraries = {"numpy": np, "pandas": pandas, "scikit-learn": sklearn}
+    return {"python": platform.python_version(), **{name: each.__version__ for name, each in libraries.items()}}
+
+
+def _pack(header: dict[str, Any], writer: Writer) -> bytes:
+    members = {_HEADER: json.dumps(header, separators=(",", ":"), allow_nan=False).encode()}
+    for name, array in writer.arrays().items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        members[f"{name}.npy"] = buffer.getvalue()
+    for number, blob in enumerate(writer.blobs):
+        members[f"{number}.skops"] = blob
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in members.items():  # a fixed date, so that equal estimators give equal files
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+def _unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, np.ndarray], list[bytes]]:
+    if not content.startswith(b"PK\x03\x04"):
+        begins = f"it begins with {content[:8]!r}" if content else "it is empty"
+        raise PersistError(f"{path} is no file of ssmts.persist.save: {begins}.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+            header: Any = json.loads(archive.read(_HEADER)) if _HEADER in names else None
+            _check_header(header, path)
+            arrays = {
+                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in names
+                if name.endswith(".npy")
+            }
+            blobs = [archive.read(f"{i}.skops") for i in range(sum(name.endswith(".skops") for name in names))]
+    except PersistError:
+        raise
+    except Exception as error:
+        raise PersistError(f"{path} is truncated or damaged: {error}. Save the estimator again.") from error
+    return header, arrays, blobs
+
+
+def _check_header(header: Any, path: str) -> None:
+    if not isinstance(header, dict) or header.get("format") != "ssmts":
+        raise PersistError(f"{path} is no file of ssmts.persist.save: a zip archive without a header of ssmts.")
+    number = header["format_version"]
+    if number > FORMAT_VERSION:
+        raise PersistError(
+            f"{path} has format {number}, written by ssmts {header.get('library_version')}; ssmts {__version__} "
+            f"reads formats up to {FORMAT_VERSION}. Upgrade ssmts."
+        )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
