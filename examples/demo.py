@@ -1,0 +1,153 @@
+"""The library in two minutes: ``make demo``.
+
+Backtests two forecasters on real series that come with the installation, draws what they say, then sends a stream of sensor readings with
+injected faults through ``ssmts watch``. With the data folder in ``SSMTS_DATA`` it adds an hourly transformer and a server metric.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from ssmts import InnovationDetector, SeasonalNaive, StructuralForecaster, backtest
+from ssmts.datasets import load_classic, load_ett, load_nab, make_sensors
+
+matplotlib.use("Agg")
+OUT = Path("demo_output")
+
+
+def save(axes, name):
+    """Write the figure of some Axes into the output folder."""
+    figure = (axes.ravel()[0] if hasattr(axes, "ravel") else axes).figure
+    figure.savefig(OUT / name, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    print(f"  wrote {OUT / name}")
+
+
+def candidates(season_length):
+    """The two forecasters to compare; a season of a fractional number of rows is counted whole by the naive one."""
+    seasonal = None if season_length == 1 else season_length
+    return {
+        "SeasonalNaive": SeasonalNaive(season_length=round(season_length)),
+        "StructuralForecaster": StructuralForecaster(season_length=seasonal),
+    }
+
+
+def compare(name, y, horizon, season_length, n_windows, refit):
+    """Rows of the table for one series, one a forecaster."""
+    rows = []
+    for label, forecaster in candidates(season_length).items():
+        result = backtest(forecaster, y, horizon=horizon, n_windows=n_windows, refit=refit)
+        scores = result.scores(season_length=round(season_length)).iloc[0]
+        rows.append(
+            {
+                "series": name,
+                "forecaster": label,
+                "MASE": scores["mase"],
+                "in 80 %": 100 * scores["coverage-80"],
+                "in 95 %": 100 * scores["coverage-95"],
+                "seconds": result.seconds,
+            }
+        )
+    return rows
+
+
+def backtests():
+    """Rolling backtests on embedded series, and on ETTh1 where it is at hand."""
+    jobs = []
+    for name in ("co2", "elnino", "sunspots"):
+        y, card = load_classic(name)
+        jobs.append((f"{name} ({card.freq})", y, card.horizon, card.season_length, 5, True))
+    rows = [row for job in jobs for row in compare(*job)]
+    if os.environ.get("SSMTS_DATA"):
+        frame, card = load_ett("ETTh1")
+        test = card.split["test"]
+        rows += compare(
+            "ETTh1 OT (h), no refit", frame["OT"].iloc[test.start - 24 * 7 * 8 : test.stop], 24, 24, 100, False
+        )
+    table = pd.DataFrame(rows).set_index(["series", "forecaster"])
+    print(
+        "\nRolling backtests: MASE (below 1 beats the naive error in training), share of values inside the intervals\n"
+    )
+    print(table.round({"MASE": 3, "in 80 %": 1, "in 95 %": 1, "seconds": 2}).to_string(), "\n")
+
+
+def pictures():
+    """A forecast, its components, and a backtest."""
+    y, card = load_classic("co2")
+    model = StructuralForecaster(season_length=card.season_length).fit(y)
+    save(model.forecast(2 * card.horizon).plot(history=y[-260:]), "co2_forecast.png")
+    save(model.decompose().plot(), "co2_components.png")
+    sea, card = load_classic("elnino")
+    result = backtest(StructuralForecaster(season_length=12), sea, horizon=card.horizon, n_windows=4, refit=False)
+    save(result.plot(), "elnino_backtest.png")
+
+
+def watch(train, stream, name):
+    """Send a stream through `ssmts watch` and print the incidents: runs of alerts less than an hour apart."""
+    train.to_csv(OUT / f"{name}_train.csv")
+    command = [
+        sys.executable,
+        "-m",
+        "ssmts",
+        "watch",
+        "--fit",
+        str(OUT / f"{name}_train.csv"),
+        "--false-alarm-rate",
+        "1e-4",
+        "--format",
+        "csv",
+    ]
+    run = subprocess.run(command, input=stream.to_csv(), capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    print(run.stderr.strip())
+    assert len(answers) == len(stream), "one answer a reading"
+    incidents = []
+    for answer in answers:
+        if not answer["alert"]:
+            continue
+        time = pd.Timestamp(answer["time"])
+        if incidents and time - incidents[-1]["last alert"] < pd.Timedelta("1h"):
+            last = incidents[-1]
+            last["last alert"], last["alerts"] = time, last["alerts"] + 1
+            if answer["p_value"] < last["p_value"]:
+                last.update(sensor=answer["sensor"], p_value=answer["p_value"])
+        else:
+            incidents.append(
+                {
+                    "first alert": time,
+                    "last alert": time,
+                    "sensor": answer["sensor"],
+                    "alerts": 1,
+                    "p_value": answer["p_value"],
+                }
+            )
+    return pd.DataFrame(incidents)
+
+
+def stream():
+    """An embedded stream with known faults, and a NAB file where it is at hand."""
+    data, faults = make_sensors(3000, 4, random_state=4)
+    clean = len(data) // 3
+    print("\nA stream of four sensors with injected faults, through `ssmts watch`\n")
+    print(faults.drop(columns="size").to_string(index=False), "\n")
+    print(watch(data[:clean], data[clean:], "sensors").to_string(index=False), "\n")
+    detector = InnovationDetector(false_alarm_rate=1e-4).fit(data[:clean])
+    save(detector.plot(data[clean:]), "sensors.png")
+    if os.environ.get("SSMTS_DATA"):
+        value, card = load_nab("realKnownCause/ambient_temperature_system_failure")
+        print("NAB ambient_temperature_system_failure: labelled windows\n")
+        print(card.labels.to_string(index=False), "\n")
+        print(watch(value[:1000].to_frame(), value[1000:].to_frame(), "nab").to_string(index=False), "\n")
+
+
+if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
+    backtests()
+    pictures()
+    stream()
