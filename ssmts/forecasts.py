@@ -62,8 +62,8 @@ class Forecast:
         Over ``(n_series, horizon, n_outputs)``.
     rows : Rows
         The rows it speaks of.
-    history : object, optional
-        Past rows in the caller's kind, for `plot`.
+    history : object or callable, optional
+        Past rows in the caller's kind, or what returns them, for `plot`.
     level : float or sequence of float, default (80, 95)
         Levels of central intervals in per cent, shown wherever a call does not say other ones. The default shows the
         body and the tail.
@@ -140,11 +140,16 @@ class Forecast:
         """Mean and intervals as one DataFrame with columns ``mean, lo-80, hi-80, ...``."""
         return self.rows.frame({"mean": self.distribution.mean(), **self._intervals(level)})
 
-    def plot(self, ax: Any = None, level: float | Sequence[float] | None = None, history: Any = None) -> Any:
-        """History, mean and intervals on matplotlib Axes; see `ssmts.plotting.plot_forecast`."""
-        from ssmts.plotting import plot_forecast
+    def plot(
+        self, ax: Any = None, level: float | Sequence[float] | None = None, history: Any = None, **options: Any
+    ) -> Any:
+        """History, mean and intervals on matplotlib Axes.
 
-        return plot_forecast(self, ax=ax, level=self.level if level is None else level, history=history)
+        Parameters and returned Axes are those of `ssmts.plotting.plot_forecast`, ``series=`` and ``output=`` among them.
+        """
+        from .plotting import plot_forecast
+
+        return plot_forecast(self, ax, self.level if level is None else level, history, **options)
 
     def _intervals(self, level: float | Sequence[float] | None) -> dict[str, FloatArray]:
         levels = self.level if level is None else check_levels(level)
