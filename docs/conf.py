@@ -1,0 +1,34 @@
+"""Sphinx configuration: the API from its docstrings, the gallery from ``examples/plot_*.py``, run at build time."""
+
+from importlib.metadata import version as installed
+
+project = "ssmts"
+author = "The ssmts developers"
+copyright = "2026, the ssmts developers"
+release = version = installed("ssmts")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+]
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+default_role = "literal"
+exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"demo\.py",
+    "download_all_examples": False,
+    "show_signature": False,
+}
+html_theme = "pydata_sphinx_theme"
+html_title = "ssmts"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
