@@ -143,8 +143,8 @@ class Gaussian(Distribution):
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         if self._draw is None:
             raise InputError(
-                "These Gaussian forecasts hold the distribution of each step but no model to draw joint paths from. "
-                "Use quantile or interval, or call `sample` of the fitted forecaster."
+                "These rows have a distribution at each step but no model to draw paths from: they lie within the training "
+                "rows, or were made by hand. Use quantile or interval, or ask for rows after the last known one."
             )
         return _paths(self._draw(n, rng), (n, *self.shape), "draw")
 

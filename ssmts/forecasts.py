@@ -3,8 +3,8 @@
 It joins a distribution on arrays ``(n_series, horizon, n_outputs)`` (`ssmts.distributions`) to the rows it speaks of.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from .distributions import (
     Gaussian,
     Paths,
     Quantiles,
+    Stacked,
     Transformed,
     check_numbers,
     check_probabilities,
 )
 from .exceptions import InputError
+from .panel import Rows
 
 __all__ = [
     "Distribution",
@@ -26,29 +28,13 @@ __all__ = [
     "Gaussian",
     "Paths",
     "Quantiles",
+    "Stacked",
     "Transformed",
     "check_levels",
     "check_probabilities",
 ]
 
 RandomState = int | np.random.Generator | np.random.RandomState | None
-
-
-class Rows(Protocol):
-    """The rows a forecast speaks of: puts arrays ``(n_series, horizon, n_outputs)`` into the caller's kind."""
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the caller works with bare arrays."""
-
-    def wrap(self, values: FloatArray) -> Any:
-        """One value a cell, in the caller's kind."""
-
-    def frame(self, columns: Mapping[str, FloatArray]) -> Any:
-        """One column a statistic, as a DataFrame."""
-
-    def array(self, columns: Mapping[str, FloatArray]) -> FloatArray:
-        """One last axis along the statistics, as an array."""
 
 
 class Forecast:
@@ -162,7 +148,8 @@ class Forecast:
 
     def __repr__(self) -> str:
         d = self.distribution
-        kind = f"{type(d.base).__name__}, transformed" if isinstance(d, Transformed) else type(d).__name__
+        part = d.parts[0] if isinstance(d, Stacked) else d
+        kind = f"{type(part.base).__name__}, transformed" if isinstance(part, Transformed) else type(part).__name__
         return f"Forecast({kind}, n_series={d.n_series}, horizon={d.horizon}, n_outputs={d.n_outputs})"
 
     def _repr_html_(self) -> str:

@@ -72,18 +72,18 @@ def plot_forecast(
         matplotlib is not installed.
     """
     rows, distribution = forecast.rows, forecast.distribution
-    form: Any = rows.form  # type: ignore[attr-defined]
-    keys = [None] if form.keys is None else [form.keys[code] for code in rows.series]  # type: ignore[attr-defined]
+    form = rows.form
+    keys = [None] if form.keys is None else [form.keys[code] for code in rows.series]
     chosen = [(i, j) for i in _chosen(keys, series, "series") for j in _chosen(list(form.outputs), output, "output")]
     chosen = chosen if series is not None else chosen[:_MOST_PANELS]
     levels = sorted(check_levels(level), reverse=True)
     mean = distribution.mean()
     bounds = distribution.quantile([p for each in levels for p in ((100 - each) / 200, (100 + each) / 200)])
-    times = rows.times().get_level_values(-1)  # type: ignore[attr-defined]
+    times = rows.times().get_level_values(-1)
     past = _past(forecast, history)
     axes = _axes(ax, len(chosen), height=3.4)
     for place, (i, j) in zip(axes, chosen):
-        index = times.take(rows.positions[i])  # type: ignore[attr-defined]
+        index = times.take(rows.positions[i])
         if keys[i] in past:
             before, values = past[keys[i]]
             place.plot(_x(before), values[:, j], color=_INK, lw=1.1, label="history", **_dots(len(before)))

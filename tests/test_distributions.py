@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import integrate, stats
 
-from ssmts.distributions import Gaussian, Paths, Quantiles, Transformed, check_probabilities
+from ssmts.distributions import Gaussian, Paths, Quantiles, Stacked, Transformed, check_probabilities
 from ssmts.exceptions import InputError, InputTypeError
 
 SHAPE = (2, 3, 2)
@@ -63,7 +63,7 @@ def test_gaussian_draws_from_the_model(rng):
     g = Gaussian(np.zeros(SHAPE), np.ones(SHAPE), draw)
     expected = np.random.default_rng(3).normal(size=(4, *SHAPE)).cumsum(axis=2)
     np.testing.assert_array_equal(g.sample(4, np.random.default_rng(3)), expected)
-    with pytest.raises(InputError, match="no model to draw joint paths"):
+    with pytest.raises(InputError, match="no model to draw paths"):
         Gaussian(np.zeros(SHAPE), np.ones(SHAPE)).sample(4, rng)
     with pytest.raises(InputError, match=r"draw must give shape \(4, 2, 3, 2\); it gave \(4, 2, 3\)"):
         Gaussian(np.zeros(SHAPE), np.ones(SHAPE), lambda n, _: np.zeros((n, 2, 3))).sample(4, rng)
@@ -209,6 +209,31 @@ def test_transformed_refuses_a_map_that_changes_the_shape(rng):
         Transformed(base, lambda x: x[..., :1], [True, True]).mean()
     with pytest.raises(InputError, match=r"increasing must have shape \(2,\)"):
         Transformed(base, np.exp, [True])
+
+
+def test_stacked_series_keep_their_numbers(rng):
+    first, second = random_gaussian(rng, (1, 3, 2)), Transformed(random_gaussian(rng, (2, 5, 2)), np.exp, [True, True])
+    d = Stacked([first, second])
+    assert (d.n_series, d.horizon, d.n_outputs) == (3, 5, 2)
+    for whole, a, b in [
+        (d.mean(), first.mean(), second.mean()),
+        (d.quantile(Q), first.quantile(Q), second.quantile(Q)),
+    ]:
+        np.testing.assert_array_equal(whole[:1, :3], a)
+        assert np.isnan(whole[:1, 3:]).all()
+        np.testing.assert_array_equal(whole[1:], b)
+    with pytest.raises(InputError, match="same number of outputs"):
+        Stacked([first, random_gaussian(rng, (1, 3, 1))])
+
+
+def test_stacked_paths_are_those_of_each_series(rng):
+    parts = [Paths(rng.normal(size=(4, 1, h, 1))) for h in (2, 3)]
+    drawn = Stacked(parts).sample(6, np.random.default_rng(0))
+    generator = np.random.default_rng(0)
+    assert drawn.shape == (6, 2, 3, 1)
+    np.testing.assert_array_equal(drawn[:, :1, :2], parts[0].sample(6, generator))
+    np.testing.assert_array_equal(drawn[:, 1:], parts[1].sample(6, generator))
+    assert np.isnan(drawn[:, 0, 2]).all()
 
 
 @given(arrays(np.float64, SHAPE, elements=finite), arrays(np.float64, SHAPE, elements=st.floats(0, 25)), probabilities)

@@ -6,24 +6,15 @@ import pytest
 from scipy import stats
 
 from ssmts.exceptions import InputError, InputTypeError
-from ssmts.forecasts import Forecast, Gaussian, Paths, Quantiles, Transformed, check_levels
+from ssmts.forecasts import Forecast, Gaussian, Paths, Quantiles, Stacked, Transformed, check_levels
+from ssmts.panel import read_future, read_training
 
 
-class PlainRows:
-    """One output of one series on daily rows, or bare arrays."""
-
-    def __init__(self, horizon, is_array=False):
-        self.is_array = is_array
-        self.index = pd.date_range("2024-03-08", periods=horizon, freq="D")
-
-    def wrap(self, values):
-        return values[0, :, 0] if self.is_array else pd.Series(values[0, :, 0], self.index, name="y")
-
-    def frame(self, columns):
-        return pd.DataFrame({name: values[0, :, 0] for name, values in columns.items()}, index=self.index)
-
-    def array(self, columns):
-        return np.stack([values[0, :, 0] for values in columns.values()], axis=-1)
+def rows(horizon, is_array=False):
+    """The rows after seven daily ones."""
+    index = pd.date_range("2024-03-01", periods=7, freq="D")
+    form, panel = read_training(np.arange(7.0) if is_array else pd.Series(np.arange(7.0), index, name="y"))
+    return read_future(form, horizon, panel.last, panel)[0]
 
 
 MEAN, SD = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])
@@ -38,16 +29,17 @@ def gaussian():
 
 @pytest.fixture
 def forecast():
-    return Forecast(gaussian(), PlainRows(3))
+    return Forecast(gaussian(), rows(3))
 
 
 @pytest.fixture
 def array_forecast():
-    return Forecast(gaussian(), PlainRows(3, is_array=True))
+    return Forecast(gaussian(), rows(3, is_array=True))
 
 
 def test_mean_has_the_callers_kind(forecast, array_forecast):
     assert forecast.mean.name == "y"
+    pd.testing.assert_index_equal(forecast.mean.index, pd.date_range("2024-03-08", periods=3, freq="D"))
     np.testing.assert_array_equal(forecast.mean, MEAN)
     np.testing.assert_array_equal(array_forecast.mean, MEAN)
 
@@ -84,9 +76,23 @@ def test_to_frame_is_a_frame_for_arrays_too(forecast, array_forecast):
         np.testing.assert_array_equal(frame["mean"], MEAN)
 
 
+def test_panels_and_wide_frames_keep_series_and_columns_apart():
+    wide = pd.DataFrame({"a": SD, "b": MEAN}, index=pd.period_range("2024", periods=3, freq="Y"))
+    form, panel = read_training(pd.concat({"x": wide, "y": wide}, names=["id", "year"]))
+    future = read_future(form, 2, panel.last, panel)[0]
+    mean = np.arange(8.0).reshape(2, 2, 2)
+    forecast = Forecast(Gaussian(mean, np.ones((2, 2, 2))), future)
+    np.testing.assert_array_equal(forecast.mean, mean.reshape(4, 2))
+    frame = forecast.to_frame(level=80)
+    assert list(frame.columns) == [(name, column) for name in "ab" for column in ("mean", "lo-80", "hi-80")]
+    assert frame.loc[("y", pd.Period("2028")), ("b", "mean")] == 7.0
+    width = stats.norm.ppf(0.9)
+    np.testing.assert_allclose(frame[("a", "hi-80")], mean[:, :, 0].ravel() + width)
+
+
 def test_intervals_read_off_held_quantiles():
     held = Quantiles([0.1, 0.5, 0.9], np.array([1.0, 2.0, 5.0]).reshape(1, 1, 1, 3))
-    forecast = Forecast(held, PlainRows(1, is_array=True))
+    forecast = Forecast(held, rows(1, is_array=True))
     np.testing.assert_allclose(forecast.interval(level=80), [[1.0, 5.0]])
     with pytest.raises(InputError, match="outside the held range"):
         forecast.interval(level=95)
@@ -132,7 +138,8 @@ def test_levels_are_distinct_numbers():
 
 def test_repr_says_what_it_is(forecast):
     assert repr(forecast) == "Forecast(Gaussian, n_series=1, horizon=3, n_outputs=1)"
-    mapped = Forecast(Transformed(gaussian(), np.exp, [True]), PlainRows(3))
+    mapped = Forecast(Transformed(gaussian(), np.exp, [True]), rows(3))
+    assert repr(Forecast(Stacked([gaussian()]), rows(3))) == repr(forecast)
     assert repr(mapped) == "Forecast(Gaussian, transformed, n_series=1, horizon=3, n_outputs=1)"
     assert "lo-95" in forecast._repr_html_()
-    assert repr(Forecast(Paths(np.zeros((2, 1, 3, 1))), PlainRows(3))).startswith("Forecast(Paths,")
+    assert repr(Forecast(Paths(np.zeros((2, 1, 3, 1))), rows(3))).startswith("Forecast(Paths,")
