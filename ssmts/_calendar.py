@@ -219,6 +219,8 @@ class TableGrid(NamedTuple):
         return np.concatenate([self._before(-low), self._ticks(after)])[steps - low]
 
     def _before(self, count: int) -> Integers:
+        if not count:
+            return np.empty(0, np.int64)
         return self._ticks(pd.date_range(end=self.origin, periods=count + 1, freq=self.offset))[:-1]
 
     def _ticks(self, stamps: pd.DatetimeIndex) -> Integers:

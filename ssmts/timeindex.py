@@ -5,12 +5,11 @@ lie, and the `TimeAxis` that it returns converts both ways. Steps of a day and l
 of their zone, shorter ones absolute time, so that daylight saving is no gap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
@@ -147,15 +146,16 @@ def _integer_axis(indexes: list[pd.Index], freq: Any) -> TimeAxis:
     own = {index.step if isinstance(index, pd.RangeIndex) else None for index in indexes}
     step = own.pop() if freq is None and len(own) == 1 else freq
     if step is None:
-        gaps = np.diff(values)[inside]
-        _check_enough(gaps, "freq=1")
-        sizes, counts = np.unique(gaps, return_counts=True)
+        if inside.sum() < 2:
+            raise _too_few(inside, "freq=1")
+        sizes, counts = np.unique(np.diff(values)[inside], return_counts=True)
         step = sizes[counts.argmax()]
     axis = TimeAxis("integer", int(step), int(values.min()), indexes[0].name)
     wrong = (values - values.min()) % step != 0
     if wrong.any():
         raise FrequencyError(
-            _contradiction(str(step), str(values[wrong.argmax()])) + _gaps_text(np.diff(values)[inside])
+            f"{'The commonest gap' if freq is None else f'freq={step}'} does not lead to the stamp "
+            f"{values[wrong.argmax()]}. {_gaps_text(values, inside)} Correct that row, or freq=."
         )
     return axis
 
@@ -180,37 +180,45 @@ def _period_axis(indexes: list[pd.PeriodIndex], freq: Any) -> TimeAxis:
 
 
 def _datetime_axis(indexes: list[pd.DatetimeIndex], freq: Any) -> TimeAxis:
+    stamps, inside = _joined_stamps(indexes)
+    offset = _known_offset([index.freq for index in indexes if index.freq is not None], freq, stamps[0])
+    if offset is None:
+        if inside.sum() < 2:
+            raise _too_few(inside, "freq='D' for days")
+        axis = _first_axis(stamps, _likely_offsets(stamps, inside))
+        if axis is None:
+            commonest = to_offset((stamps[1:] - stamps[:-1])[inside].value_counts().index[0])
+            raise FrequencyError(
+                f"No frequency contains every stamp and is attained by half of the gaps. {_gaps_text(stamps, inside)} "
+                "Pass freq=, e.g. freq='h', if every stamp is on that grid; else aggregate the rows, "
+                f"e.g. with y.resample({freq_text(_in_days(commonest))!r}).mean()."
+            )
+        return axis
+    # A whole number of days is meant by the calendar, unless only absolute time contains the stamps.
+    axis = _first_axis(stamps, [_in_days(offset), offset])
+    if axis is None:
+        fitting = _first_axis(stamps, _likely_offsets(stamps, inside)) if inside.sum() > 1 else None
+        raise FrequencyError(
+            f"freq={freq_text(offset)!r} does not contain the stamp {_first_off(stamps, offset)}. "
+            f"{_gaps_text(stamps, inside)} "
+            + ("Correct freq= or that row." if fitting is None else f"freq={fitting.freqstr!r} contains every stamp.")
+        )
+    return axis
+
+
+def _joined_stamps(indexes: list[pd.DatetimeIndex]) -> tuple[pd.DatetimeIndex, Flags]:
+    """Put the stamps of all series in a row, in the finest of their units; which neighbours are of the same series."""
     zones = {zone_name(index.tz): index.tz for index in indexes}
     if len(zones) > 1:
         raise TimeIndexError(
-            f"The series have different zones: {', '.join(map(str, zones))}. Convert them to one with tz_convert()."
+            f"The series have different zones: {', '.join(map(str, zones))}. Convert them to one with tz_convert(), "
+            "after tz_localize() where there is none."
         )
     unit = max((index.unit for index in indexes), key=TICKS_PER_DAY.__getitem__)
     values, inside = _joined([index.as_unit(unit).asi8 for index in indexes])
     (tz,) = zones.values()
     stamps = pd.DatetimeIndex(values.view(f"M8[{unit}]"), name=indexes[0].name)
-    stamps = stamps if tz is None else stamps.tz_localize("UTC").tz_convert(tz)
-    gaps = np.diff(values)[inside]
-    offset = _known_offset([index.freq for index in indexes if index.freq is not None], freq, stamps[0])
-    wall = stamps.tz_localize(None).asi8
-    per_day = TICKS_PER_DAY[unit]
-    if offset is None:
-        _check_enough(gaps, "freq='D' for days")
-        likely = _likely_offsets(wall, values, inside, per_day)
-    else:
-        # A whole number of days is meant by the calendar, unless only absolute time contains the stamps.
-        likely = iter([_in_days(offset), offset])
-    for candidate in likely:
-        axis = _axis_over(stamps, candidate)
-        if axis is not None:
-            return axis
-    text = _gaps_text(pd.to_timedelta(gaps.view(f"m8[{unit}]")))
-    if offset is not None:
-        raise FrequencyError(_contradiction(freq_text(offset), _first_off(stamps, offset)) + text)
-    raise FrequencyError(
-        f"No frequency contains every stamp and is attained by half of the gaps. {text} "
-        "Pass freq=, e.g. freq='h', if every stamp lies on that grid; else aggregate the rows, e.g. with resample()."
-    )
+    return (stamps if tz is None else stamps.tz_localize("UTC").tz_convert(tz)), inside
 
 
 def _known_offset(own: list[pd.offsets.BaseOffset], freq: Any, stamp: pd.Timestamp) -> pd.offsets.BaseOffset | None:
@@ -251,15 +259,17 @@ def _same_grid(one: pd.offsets.BaseOffset, other: pd.offsets.BaseOffset, stamp: 
     return rule is not None and rule == rule_of(other, 1) and other.is_on_offset(stamp)
 
 
-def _axis_over(stamps: pd.DatetimeIndex, offset: pd.offsets.BaseOffset) -> TimeAxis | None:
-    """Axis of an offset, if it contains every stamp."""
+def _first_axis(stamps: pd.DatetimeIndex, offsets: Iterable[pd.offsets.BaseOffset]) -> TimeAxis | None:
+    """Axis of the first offset that contains every stamp."""
     origin = stamps.min()
-    if not offset.is_on_offset(origin):
-        return None
-    axis = TimeAxis("datetime", offset, origin, stamps.name)
-    if stamps.tz is not None and fixed_length(offset) is None:
-        axis = _usual_time(axis, stamps)
-    return axis if axis.contains(stamps).all() else None
+    for offset in offsets:
+        if offset.is_on_offset(origin):
+            axis = TimeAxis("datetime", offset, origin, stamps.name)
+            if stamps.tz is not None and fixed_length(offset) is None:
+                axis = _usual_time(axis, stamps)
+            if axis.contains(stamps).all():
+                return axis
+    return None
 
 
 def _usual_time(axis: TimeAxis, stamps: pd.DatetimeIndex) -> TimeAxis:
@@ -283,28 +293,27 @@ def _first_off(stamps: pd.DatetimeIndex, offset: pd.offsets.BaseOffset) -> str:
     return stamp_text(stamps, int(axis.contains(stamps).argmin()))
 
 
-def _contradiction(freq: str, stamp: str) -> str:
-    return f"freq={freq!r} does not contain the stamp {stamp}. Correct freq= or that row. "
+def _too_few(inside: Flags, example: str) -> FrequencyError:
+    return FrequencyError(
+        f"It takes three stamps of a series to tell the frequency, received {inside.sum() + 1}. "
+        f"Pass freq=, e.g. {example}."
+    )
 
 
-def _check_enough(gaps: npt.NDArray[Any], example: str) -> None:
-    if len(gaps) < 2:
-        raise FrequencyError(
-            f"It takes three stamps of a series to tell the frequency, received {len(gaps) + 1}. "
-            f"Pass freq=, e.g. {example}."
-        )
-
-
-def _gaps_text(gaps: Any) -> str:
+def _gaps_text(values: pd.DatetimeIndex | Integers, inside: Flags) -> str:
     """Name the three commonest gaps."""
-    counts = pd.Series(gaps).value_counts()
+    counts = pd.Series((values[1:] - values[:-1])[inside]).value_counts()
     if counts.empty:
-        return ""
+        return "There are no gaps to tell from."
     texts = [
         f"{str(gap).removesuffix(' 00:00:00').removeprefix('0 days ')} ({count} {'time' if count == 1 else 'times'})"
         for gap, count in counts.head(3).items()
     ]
-    return f"The commonest gaps are {', '.join(texts)}."
+    days = {pd.Timedelta(hours=hours) for hours in (23, 24, 25)}
+    saving = " Days of 23 and 25 hours follow a zone with daylight saving: convert the stamps to it with tz_convert()."
+    return f"The commonest gaps are {', '.join(texts)}." + (
+        saving if len(counts) > 1 and set(counts.index) <= days else ""
+    )
 
 
 class _Fit(NamedTuple):
@@ -319,27 +328,27 @@ def _fit(numbers: Integers, inside: Flags) -> _Fit:
     return _Fit(step, float(np.mean(np.diff(numbers)[inside] == step)) if step else 0.0)
 
 
-def _likely_offsets(wall: Integers, instants: Integers, inside: Flags, per_day: int) -> Iterator[pd.offsets.BaseOffset]:
+def _likely_offsets(stamps: pd.DatetimeIndex, inside: Flags) -> Iterator[pd.offsets.BaseOffset]:
     """Yield, coarsest first, the offsets that are attained by at least half of the gaps and may contain every stamp.
 
     The caller checks that they do: a clock that is put forward moves stamps by an hour or so, which is forgiven here.
 
     Parameters
     ----------
-    wall, instants : (n,)
-        Stamps by the clock of their zone and in absolute time, one series after the other, in ticks.
+    stamps : (n,)
+        One series after the other.
     inside : (n - 1,)
         Which neighbours belong to the same series.
-    per_day
-        Ticks of a day.
     """
+    per_day = TICKS_PER_DAY[stamps.unit]
+    wall = (stamps if stamps.tz is None else stamps.tz_localize(None)).asi8
     times, counts = np.unique(wall % per_day, return_counts=True)
     if counts.max() > 0.5 * len(wall):
         days = (wall - times[counts.argmax()]) // per_day
         offset = _likely_months(days, inside) or _likely_days(days, inside)
         if offset is not None:
             yield offset
-    fit = _fit(instants, inside)
+    fit = _fit(stamps.asi8, inside)
     if fit.share >= 0.5:
         yield tick_offset(fit.step * DAY_NS // per_day)
 
