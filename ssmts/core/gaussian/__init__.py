@@ -1,0 +1,15 @@
+"""Inference in linear Gaussian state-space models: the Kalman ladder.
+
+>>> import numpy as np
+>>> from ssmts.core.gaussian import filter, forecast
+>>> from ssmts.core.types import LinearGaussianSSM
+>>> one = np.eye(1)
+>>> level = LinearGaussianSSM(one, one, one, one, np.zeros(1), 0 * one, initial_diffuse_cov=one)
+>>> forecast(level, filter(level, [[3.0], [3.0]]).state, 1).mean
+array([[3.]])
+"""
+
+from ssmts.core.gaussian._filter import filter, forecast, loglik, step
+from ssmts.core.gaussian._pack import Packed, pack
+
+__all__ = ["Packed", "filter", "forecast", "loglik", "pack", "step"]

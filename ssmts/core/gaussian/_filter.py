@@ -1,0 +1,328 @@
+"""The Kalman filter, its likelihood, forecasts, and the single step of a stream."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmts.core.gaussian._forward import (
+    BAD_NOISE,
+    BAD_VARIANCE,
+    FILTERED,
+    LIKELIHOOD,
+    PREDICTED,
+    Pass,
+    begin,
+    dot,
+    drive,
+    infinities,
+    over_time,
+    prepare,
+    run,
+    unresolved,
+    unsound,
+)
+from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._recursions import (
+    LOG_2PI,
+    absorb,
+    decorrelate,
+    kernel,
+    new_row,
+    observe,
+    predict,
+    unpack,
+)
+from ssmts.core.types import Array, FilterResult, ForecastResult, Index, Innovation, LinearGaussianSSM, State
+from ssmts.exceptions import InputError
+
+
+def filter(
+    ssm: LinearGaussianSSM | Packed,
+    y: npt.ArrayLike,
+    inputs: npt.ArrayLike | None = None,
+    method: str = "auto",
+    *,
+    state: State | None = None,
+) -> FilterResult:
+    """Run the Kalman filter.
+
+    Observations are absorbed one scalar at a time, after decorrelation if ``obs_cov`` is full (Koopman and Durbin 2000); a
+    diffuse prior is treated exactly (Koopman 1997, Durbin and Koopman 2012, section 5.2). NaN are missing, in whole rows or
+    in part. An entry that the past determines exactly adds nothing, unless it contradicts it: then ``loglik`` is ``-inf``.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM or Packed
+    y : (n_times, n_obs) or (n_series, n_times, n_obs)
+        The series, or a batch of independent series of the same model.
+    inputs : (n_times, n_inputs), optional
+        Needed exactly if the model has ``input_matrix`` or ``feedthrough``; shared by a batch.
+    method : {"auto", "sequential"}, default "auto"
+        Which rung of the ladder to use; "auto" takes the fastest that is exact for the model.
+    state : State, optional
+        Start from here instead of from the model's prior; `TimeVarying` rows count from the first row of ``y``.
+
+    Raises
+    ------
+    InputError
+        If the model, the series or the inputs do not fit each other.
+    NumericalError
+        If a covariance leaves the sound numbers; the message names the matrix and the row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.core.types import LinearGaussianSSM
+    >>> one = np.eye(1)
+    >>> level = LinearGaussianSSM(one, one, one, one, np.zeros(1), 0 * one, initial_diffuse_cov=one)
+    >>> result = filter(level, np.array([[1.0], [np.nan], [4.0]]))
+    >>> result.state.mean, result.n_diffuse
+    (array([3.25]), 1)
+    """
+    packed, values = prepare(ssm, y, method)
+    if values.ndim == 3:
+        results = [_filter_one(packed, one, inputs, state) for one in values]
+        return FilterResult(*_stack(results))
+    return _filter_one(packed, values, inputs, state)
+
+
+def _filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
+    done = run(packed, y, inputs, state, LIKELIHOOD | FILTERED | PREDICTED)
+    trace = done.trace
+    n = len(y)
+    H = over_time(packed.ssm.observation, n)
+    innovations = done.y - dot(H, trace.predicted_m[:n])
+    innovation_cov = observed_cov(packed, trace.predicted_P[:n])
+    _show_infinities(packed, state, done, innovation_cov)
+    return FilterResult(
+        done.loglik,
+        trace.loglik,
+        trace.predicted_m,
+        trace.predicted_P,
+        trace.m,
+        trace.P,
+        innovations,
+        innovation_cov,
+        done.n_diffuse,
+        done.state,
+    )
+
+
+def observed_cov(packed: Packed, P: Array) -> Array:
+    """H P H' + R at each time."""
+    H = over_time(packed.ssm.observation, len(P))
+    return H @ P @ H.swapaxes(1, 2) + over_time(packed.ssm.obs_cov, len(P))
+
+
+def _show_infinities(packed: Packed, state: State | None, done: Pass, innovation_cov: Array) -> None:
+    """Add kappa A A' to the covariances of the rows that are partly diffuse, in the limit."""
+    trace, n = done.trace, len(innovation_cov)
+    A = begin(packed, state)[2]
+    rank = A.shape[1]
+    F, H = over_time(packed.ssm.transition, n), over_time(packed.ssm.observation, n)
+    for t in range(len(trace.A) + (rank > 0)):
+        if rank == 0:
+            break
+        predicted = unresolved(A, rank)
+        trace.predicted_P[t] += infinities(predicted)
+        if t < n:
+            h = H[at_row(H, t)]
+            innovation_cov[t] += infinities(_observed(h, predicted))
+            A, rank = trace.A[t], int(trace.rank[t])
+            trace.P[t] += infinities(unresolved(A, rank))
+            A = F[at_row(F, t)] @ A
+
+
+def at_row(values: Array, t: int) -> int:
+    """The row of values that holds at time t."""
+    return 0 if len(values) == 1 else t
+
+
+def _observed(h: Array, diffuse_cov: Array) -> Array:
+    """H A A' H', exactly zero for observations that see nothing diffuse."""
+    seen = h @ diffuse_cov @ h.T
+    size = np.abs(h) @ np.sqrt(np.diagonal(diffuse_cov))
+    return np.where(np.abs(seen) > 1e-12 * np.outer(size, size), seen, 0.0)
+
+
+def _stack(results: list[Any]) -> Any:
+    """One result whose fields have a leading axis of series."""
+    fields = zip(*results)
+    return type(results[0])(*(_stack(list(f)) if isinstance(f[0], tuple) else np.stack(f) for f in fields))
+
+
+def loglik(
+    ssm: LinearGaussianSSM | Packed,
+    y: npt.ArrayLike,
+    inputs: npt.ArrayLike | None = None,
+    method: str = "auto",
+    *,
+    state: State | None = None,
+    diffuse_constant: bool = True,
+) -> Any:
+    """Log-likelihood of a series, in memory that does not grow with its length.
+
+    Parameters
+    ----------
+    ssm, y, inputs, method, state
+        As in `filter`.
+    diffuse_constant : bool, default True
+        Whether observations that the diffuse part absorbs count -log(2 pi) / 2, as in Durbin and Koopman (2012) and in
+        statsmodels; without, the likelihood is that of KFAS, STAMP, and Commandeur and Koopman (2007).
+
+    Returns
+    -------
+    float, or (n_series,) for a batch
+
+    Raises
+    ------
+    InputError, NumericalError
+        As in `filter`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.core.types import LinearGaussianSSM
+    >>> one = np.eye(1)
+    >>> round(loglik(LinearGaussianSSM(one, one, one, one, np.zeros(1), 0 * one), np.zeros((1, 1))), 6)
+    -0.918939
+    """
+    packed, values = prepare(ssm, y, method)
+
+    def one(y: Array) -> float:
+        done = run(packed, y, inputs, state)
+        return done.loglik + (0.0 if diffuse_constant else 0.5 * LOG_2PI * done.n_diffuse)
+
+    return np.array([one(y) for y in values]) if values.ndim == 3 else one(values)
+
+
+def forecast(
+    ssm: LinearGaussianSSM | Packed, state: State, horizon: int, inputs: npt.ArrayLike | None = None
+) -> ForecastResult:
+    """Forecast the rows that follow a state.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM or Packed
+        Row 0 of a `TimeVarying` belongs to the first forecast.
+    state : State
+        As `filter` and `step` return it.
+    horizon : int
+        Number of rows.
+    inputs : (horizon, n_inputs), optional
+
+    Raises
+    ------
+    InputError
+        If the horizon is not a positive integer, or inputs or state do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.core.types import LinearGaussianSSM
+    >>> one = np.eye(1)
+    >>> level = LinearGaussianSSM(one, one, one, one, np.zeros(1), one)
+    >>> forecast(level, State(np.array([3.0]), one, 0 * one, 0), 2).cov.ravel()
+    array([2., 3.])
+    """
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise InputError(f"horizon is {horizon!r}: pass a positive integer")
+    packed = pack(ssm, int(horizon))
+    nothing = np.full((horizon, int(packed.layout[1])), np.nan)
+    done = _filter_one(packed, nothing, inputs, state)
+    mean, cov = done.predicted_mean[:horizon], done.predicted_cov[:horizon]
+    # The innovation of an observation of 0 is minus its prediction.
+    zero = drive(packed, np.zeros_like(nothing), inputs)[1]
+    H = over_time(packed.ssm.observation, horizon)
+    return ForecastResult(dot(H, mean) - zero, done.innovation_cov, mean, cov)
+
+
+@kernel
+def advance(index: Index, value: Array, b: Array, y: Array, m: Array, P: Array, A: Array, v: Array, S: Array) -> Any:
+    """Move m, P, A over one row, after writing its innovation to v and S; returns (log-likelihood, rank, what went wrong)."""
+    model = unpack(index)
+    H, rank = model.H, A.shape[1]
+    row, W = new_row(model), np.empty((model.dx, model.dx))
+    h = np.empty(H.size) if model.full else value
+    innovate(index, value, model, y, m, P, W, v, S)
+    if model.full:
+        if not decorrelate(index, value, model, 0, y, 0, row, h):
+            return 0.0, rank, BAD_NOISE
+    else:
+        observe(index, value, model, 0, y, 0, row)
+    gain, rank, sound = absorb(index, H, h, 0 if model.full else H.val, row, m, P, A, rank)
+    if not sound:
+        return 0.0, rank, BAD_VARIANCE
+    predict(index, value, model, 0, b, m, P, A, rank, W)
+    return gain, rank, 0
+
+
+@kernel
+def innovate(
+    index: Index, value: Array, model: Any, y: Array, m: Array, P: Array, W: Array, v: Array, S: Array
+) -> None:
+    """Write v = y[0] - H m and S = H P H' + R, at time 0; W is work space."""
+    H = model.H
+    for i in range(model.dy):
+        v[i] = y[0, i]
+        for k in range(m.size):
+            W[0, k] = 0.0
+        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+            x, j = value[H.val + e], index[H.col + e]
+            v[i] -= x * m[j]
+            for k in range(m.size):
+                W[0, k] += x * P[j, k]
+        for j in range(i + 1):
+            S[i, j] = value[model.R + i * model.dy + j]
+            for e in range(index[H.ptr + j], index[H.ptr + j + 1]):
+                S[i, j] += value[H.val + e] * W[0, index[H.col + e]]
+            S[j, i] = S[i, j]
+
+
+def step(
+    ssm: LinearGaussianSSM | Packed, state: State, y_row: npt.ArrayLike, inputs: npt.ArrayLike | None = None
+) -> tuple[State, Innovation]:
+    """Take in one row: what was new in it, and the state of the next row.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM or Packed
+        Pass a `Packed` where speed matters: packing costs more than the step. Of `TimeVarying` matrices row 0 is used.
+    state : State
+        The prediction of this row; it is not changed.
+    y_row : (n_obs,)
+        NaN where missing.
+    inputs : (n_inputs,), optional
+
+    Raises
+    ------
+    InputError, NumericalError
+        As in `filter`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.core.gaussian import pack
+    >>> from ssmts.core.types import LinearGaussianSSM
+    >>> one = np.eye(1)
+    >>> level = pack(LinearGaussianSSM(one, one, one, one, np.zeros(1), one))
+    >>> state, innovation = step(level, level.start, [2.0])
+    >>> state.mean, state.cov, innovation.value
+    (array([1.]), array([[1.5]]), array([2.]))
+    """
+    packed = ssm if type(ssm) is Packed else pack(ssm)
+    y = np.array(y_row, dtype=np.float64, ndmin=2)
+    n_obs = len(packed.parts[3].ptr) - 1
+    if y.shape != (1, n_obs) or np.isinf(y).any():
+        raise InputError(f"y_row is {y_row!r}: pass {n_obs} finite numbers or NaN")
+    b, y = drive(packed, y, None if inputs is None else np.asarray(inputs, dtype=float)[None])
+    m, P, A = begin(packed, state)
+    v, S = np.empty(n_obs), np.empty((n_obs, n_obs))
+    gain, rank, wrong = advance(packed.layout, packed.values, b, y, m, P, A, v, S)
+    if wrong:
+        raise unsound(0, wrong, m, P)
+    if not state.rank:
+        return State(m, P, state.diffuse_cov, 0), Innovation(v, S, gain, 0)
+    S += infinities(_observed(over_time(packed.ssm.observation, 1)[0], state.diffuse_cov))
+    return State(m, P, unresolved(A, rank), rank), Innovation(v, S, gain, state.rank - rank)

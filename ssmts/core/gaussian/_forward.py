@@ -1,0 +1,233 @@
+"""One pass forward through a series, keeping what later passes ask for, and the checks at the door of every function."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
+from ssmts.core.gaussian._recursions import (
+    K,
+    absorb,
+    decorrelate,
+    kernel,
+    new_row,
+    observe,
+    predict,
+    start,
+    unpack,
+)
+from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
+from ssmts.exceptions import InputError, NumericalError
+
+METHODS = ("auto", "sequential")
+LIKELIHOOD, GAINS, FILTERED, PREDICTED = 1, 2, 4, 8  # what a trace keeps
+BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
+
+
+class Trace(NamedTuple):
+    """What a forward pass keeps for the passes that follow; an array without rows is not kept."""
+
+    loglik: Array  # (n,)
+    predicted_m: Array  # (n + 1, dx)
+    predicted_P: Array  # (n + 1, dx, dx)
+    m: Array  # (n, dx) filtered
+    P: Array  # (n, dx, dx)
+    row: Array  # (n, dy, K + dx, or K + 2 dx if the start is diffuse) tables of the observations
+    # of the rows that began partly diffuse:
+    A: Array  # (rows, dx, rank) filtered; the columns that have left come last, the latest of them first
+    rank: Index  # (rows,) after the row
+
+
+class Pass(NamedTuple):
+    """A finished forward pass."""
+
+    loglik: float
+    state: State
+    n_diffuse: int
+    trace: Trace
+    y: Array  # less obs_offset and feedthrough
+    b: Array  # state_offset and input_matrix @ inputs (1 or n, dx)
+
+
+@kernel
+def forward(
+    index: Index, value: Array, b: Array, y: Array, m: Array, P: Array, A: Array, trace: Trace, probe: bool
+) -> Any:
+    """Filter y, moving m, P, A to the state after it; with `probe`, only until nothing is diffuse.
+
+    Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
+    """
+    model = unpack(index)
+    n, H = y.shape[0], model.H
+    row, W = new_row(model), np.empty((model.dx, model.dx))
+    h = np.empty(H.size) if model.full else value
+    loglik, rank, rows = 0.0, A.shape[1], 0
+    for t in range(n):
+        if rank > 0:
+            rows += 1
+        elif probe:
+            break
+        if trace.predicted_P.shape[0] > 0:
+            copy(m, P, trace.predicted_m, trace.predicted_P, t)
+        if model.full:
+            if not decorrelate(index, value, model, t, y, t, row, h):
+                return loglik, rank, rows, t, BAD_NOISE
+        else:
+            observe(index, value, model, t, y, t, row)
+        gain, rank, sound = absorb(index, H, h, 0 if model.full else start(H, t), row, m, P, A, rank)
+        if not sound:
+            return loglik, rank, rows, t, BAD_VARIANCE
+        loglik += gain
+        if trace.loglik.shape[0] > 0:
+            trace.loglik[t] = gain
+        if trace.P.shape[0] > 0:
+            copy(m, P, trace.m, trace.P, t)
+        if trace.row.shape[0] > 0:
+            for i in range(model.dy):
+                for j in range(trace.row.shape[2]):
+                    trace.row[t, i, j] = row[i, j]
+        if t < trace.A.shape[0]:
+            trace.A[t] = A
+            trace.rank[t] = rank
+        predict(index, value, model, t, b, m, P, A, rank, W)
+    if trace.predicted_P.shape[0] > 0:
+        copy(m, P, trace.predicted_m, trace.predicted_P, n)
+    return loglik, rank, rows, n, 0
+
+
+@kernel
+def copy(m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
+    """Write a mean and a covariance to row t."""
+    for i in range(m.size):
+        to_m[t, i] = m[i]
+        for j in range(m.size):
+            to_P[t, i, j] = P[i, j]
+
+
+def new_trace(n: int, dx: int, dy: int, keep: int = 0, rows: int = 0, rank: int = 0) -> Trace:
+    """Room for what a pass over n rows, of which the first `rows` begin partly diffuse, is asked to keep."""
+    filtered, predicted = n * bool(keep & FILTERED), (n + 1) * bool(keep & PREDICTED)
+    return Trace(
+        np.empty(n * bool(keep & LIKELIHOOD)),
+        np.empty((predicted, dx)),
+        np.empty((predicted, dx, dx)),
+        np.empty((filtered, dx)),
+        np.empty((filtered, dx, dx)),
+        np.empty((n * bool(keep & GAINS), dy, K + dx * (2 if rank else 1))),
+        np.empty((rows, dx, rank)),
+        np.empty(rows, np.int64),
+    )
+
+
+def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
+    """Filter one checked series and keep what is asked for."""
+    n, dy = y.shape
+    b, y = drive(packed, y, inputs)
+    m, P, A = begin(packed, state)
+    dx, rank = A.shape
+    rows = 0
+    if keep and rank:
+        probe = (m.copy(), P.copy(), A.copy(), new_trace(n, dx, dy), True)
+        rows = forward(packed.layout, packed.values, b, y, *probe)[2]
+    trace = new_trace(n, dx, dy, keep, rows, rank)
+    loglik, left, _, t, wrong = forward(packed.layout, packed.values, b, y, m, P, A, trace, False)
+    if wrong:
+        raise unsound(t, wrong, m, P)
+    return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b)
+
+
+def begin(packed: Packed, state: State | None) -> tuple[Array, Array, Array]:
+    """Mean, covariance and diffuse factor to start from, free to be overwritten."""
+    if state is None:
+        return packed.start.mean.copy(), packed.start.cov.copy(), packed.factor.copy()
+    if state.mean.shape != packed.start.mean.shape:
+        raise InputError(f"the state has {len(state.mean)} entries, but the model has {len(packed.start.mean)} states")
+    return state.mean.copy(), state.cov.copy(), diffuse_factor(state.diffuse_cov, state.rank)
+
+
+def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """What moves the state at each row, and y less what it does not owe to the state."""
+    ssm, b = packed.ssm, packed.offset
+    if ssm.obs_offset is not None:
+        y = y - over_time(ssm.obs_offset, len(y))
+    wanted = ssm.input_matrix is not None or ssm.feedthrough is not None
+    if not wanted and inputs is None:
+        return b, y
+    if not wanted or inputs is None:
+        raise InputError("the model and the call must agree: pass inputs exactly if it has input_matrix or feedthrough")
+    u = np.asarray(inputs, dtype=float)
+    n_inputs = over_time(ssm.input_matrix if ssm.input_matrix is not None else ssm.feedthrough, 1).shape[-1]
+    if u.shape != (len(y), n_inputs) or not np.isfinite(u).all():
+        raise InputError(f"inputs of shape {u.shape}: pass finite numbers of shape {(len(y), n_inputs)}")
+    if ssm.input_matrix is not None:
+        b = over_time(b if len(b) == 1 else TimeVarying(b), len(y)) + dot(over_time(ssm.input_matrix, len(y)), u)
+    if ssm.feedthrough is not None:
+        y = y - dot(over_time(ssm.feedthrough, len(y)), u)
+    return np.ascontiguousarray(b), y
+
+
+def over_time(field: Any, n: int) -> Array:
+    """The values of a field for n rows, with a time axis of length n, or 1 if constant."""
+    if isinstance(field, TimeVarying):
+        return np.asarray(field.values, dtype=float)[:n]
+    return np.asarray(field, dtype=float)[None]
+
+
+def dot(matrices: Array, vectors: Array) -> Array:
+    """Matrix times vector at each time."""
+    return np.squeeze(matrices @ vectors[..., None], -1)
+
+
+def unresolved(A: Array, rank: int) -> Array:
+    """A A' over the first `rank` columns, exactly zero for states that are no longer diffuse."""
+    active = np.where(_seen(A, rank)[:, None], A[:, :rank], 0.0)
+    return active @ active.T
+
+
+def _seen(A: Array, rank: int) -> Any:
+    return np.linalg.norm(A[:, :rank], axis=1) > 1e-9 * np.linalg.norm(A, axis=1)
+
+
+def infinities(diffuse_cov: Array) -> Array:
+    """What kappa times this matrix adds in the limit: 0, inf or -inf."""
+    size = np.sqrt(np.diagonal(diffuse_cov))
+    seen = np.abs(diffuse_cov) > 1e-12 * np.outer(size, size)
+    return np.where(seen, np.copysign(np.inf, diffuse_cov), 0.0)
+
+
+def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:
+    """The error that says what left the sound numbers at row t."""
+    if wrong == BAD_NOISE:
+        return NumericalError(f"obs_cov has a negative eigenvalue at row {t}: pass a covariance")
+    if not np.isfinite(m).all():
+        return NumericalError(f"predicted_mean is no longer finite at row {t}: is the transition explosive?")
+    if not np.isfinite(P).all():
+        return NumericalError(f"predicted_cov is no longer finite at row {t}: is the transition explosive?")
+    return NumericalError(
+        f"innovation_cov is negative or not finite at row {t}: "
+        "process_cov, obs_cov and initial_cov must be non-negative definite and of comparable scale"
+    )
+
+
+def series(y: npt.ArrayLike, packed: Packed, axes: tuple[int, ...] = (2, 3)) -> Array:
+    """The observations as the kernels take them, or an error that says what does not fit."""
+    values = np.require(y, dtype=np.float64, requirements=["C", "W"])
+    n_obs = int(packed.layout[1])
+    if values.ndim not in axes or values.shape[-1] != n_obs:
+        raise InputError(
+            f"y has the shape {values.shape}, but the model wants (n_times, {n_obs})"
+            + (f" or (n_series, n_times, {n_obs})" if 3 in axes else "")
+        )
+    if np.isinf(values).any():
+        raise InputError(f"y is infinite at {tuple(np.argwhere(np.isinf(values))[0].tolist())}: missing values are NaN")
+    return values
+
+
+def prepare(ssm: LinearGaussianSSM | Packed, y: npt.ArrayLike, method: str) -> tuple[Packed, Array]:
+    """A packed model and a checked series or batch."""
+    if method not in METHODS:
+        raise InputError(f"method is {method!r}: choose one of {METHODS}")
+    packed = pack(ssm)
+    values = series(y, packed)
+    return pack(packed, values.shape[-2]), values

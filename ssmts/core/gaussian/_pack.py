@@ -1,0 +1,251 @@
+"""From a `LinearGaussianSSM` to the one packed form that the compiled recursions take.
+
+A packed model is one vector of integers and one of floats, so that handing it to a kernel costs well under a microsecond.
+They hold the matrices by compressed rows, without their zeros; `_recursions.unpack` gives the pieces their names back.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
+from ssmts.exceptions import InputError, InputTypeError
+
+EVER = 2**62  # rows that a model without time-varying matrices can serve
+COVARIANCES = ("process_cov", "obs_cov", "initial_cov", "initial_diffuse_cov")
+
+
+class Rows(NamedTuple):
+    """A matrix by compressed rows: its pattern is the union over time, its values carry time first, of length 1 if constant."""
+
+    ptr: Index  # (rows + 1,) where each row starts in col
+    col: Index
+    val: Array  # (n_times or 1, len(col))
+
+
+class Packed(NamedTuple):
+    """A checked model in the form that kernels take; every function of `ssmts.core.gaussian` accepts one in place of the model.
+
+    Attributes
+    ----------
+    ssm : LinearGaussianSSM
+        The model that was packed.
+    start : State
+        Its prior.
+    n_times : int
+        How many rows it can serve: the shortest `TimeVarying`.
+    layout, values : ndarray
+        The packed matrices.
+    """
+
+    ssm: LinearGaussianSSM
+    start: State
+    n_times: int
+    layout: Index
+    values: Array
+    offset: Array  # state offset (1 or n, n_states)
+    factor: Array  # of the prior's diffuse_cov (n_states, rank)
+    parts: tuple[Rows, Rows, Rows, Rows, Array]  # transition, its transpose, noise, observation, obs_cov
+
+    def replace(self, **fields: Any) -> "Packed":
+        """Pack the same model with other values in some fields; what does not depend on them is reused.
+
+        Parameters
+        ----------
+        **fields
+            Fields of `LinearGaussianSSM` by name.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ssmts.core.gaussian import pack
+        >>> from ssmts.core.types import LinearGaussianSSM
+        >>> one = np.eye(1)
+        >>> packed = pack(LinearGaussianSSM(one, one, one, one, np.zeros(1), one))
+        >>> packed.replace(obs_cov=2 * one).ssm.obs_cov
+        array([[2.]])
+        """
+        return _assemble(self.ssm._replace(**fields), self, set(fields))
+
+
+def pack(ssm: LinearGaussianSSM | Packed, n_times: int = 1) -> Packed:
+    """Check a model and bring it into the packed form.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM or Packed
+        A packed one is returned as it is.
+    n_times : int, default 1
+        Number of rows that its time-varying matrices must be able to serve.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, a value is not finite, a covariance is not symmetric or has a negative variance, or a
+        `TimeVarying` has fewer than ``n_times`` rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.core.types import LinearGaussianSSM
+    >>> one = np.eye(1)
+    >>> pack(LinearGaussianSSM(one, one, one, one, np.zeros(1), one)).start.rank
+    0
+    """
+    if not isinstance(ssm, Packed):
+        if not isinstance(ssm, LinearGaussianSSM):
+            raise InputTypeError(f"ssm is of type {type(ssm).__name__}: pass a LinearGaussianSSM or a Packed")
+        ssm = _assemble(ssm, None, set(LinearGaussianSSM._fields))
+    if ssm.n_times < n_times:
+        short = [k for k, x in ssm.ssm._asdict().items() if isinstance(x, TimeVarying) and len(x.values) < n_times]
+        raise InputError(
+            f"the series has {n_times} rows, but {', '.join(short)} has values for {ssm.n_times} only: pass one value a row"
+        )
+    return ssm
+
+
+def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> Packed:
+    """Pack `ssm`, taking from `old` whatever depends on none of the fields that changed."""
+    sizes = _sizes(ssm)
+    checked = {name: _checked(ssm, name, sizes) for name in changed if getattr(ssm, name) is not None}
+
+    def get(name: str) -> Array:
+        return checked[name] if name in checked else _checked(ssm, name, sizes)
+
+    parts: list[Any] = list(old.parts) if old else [None] * 5
+    if "transition" in changed:
+        F = get("transition")
+        parts[0], parts[1] = compress(F), compress(F.swapaxes(1, 2))
+    if changed & {"process_cov", "process_loading"}:
+        V = get("process_cov")
+        if ssm.process_loading is not None:
+            G = get("process_loading")
+            V = G @ V @ G.swapaxes(1, 2)
+        parts[2] = compress(np.tril(V))
+    if changed & {"observation", "obs_cov"}:
+        parts[4] = get("obs_cov")
+        parts[3] = compress(get("observation"), fill_down=_is_full(parts[4]))
+    if old and not changed & {"initial_mean", "initial_cov", "initial_diffuse_cov"}:
+        start, factor = old.start, old.factor
+    else:
+        diffuse = (
+            np.zeros((1, sizes["x"], sizes["x"])) if ssm.initial_diffuse_cov is None else get("initial_diffuse_cov")
+        )
+        factor = diffuse_factor(diffuse[0])
+        start = State(get("initial_mean")[0].copy(), get("initial_cov")[0].copy(), diffuse[0].copy(), factor.shape[1])
+    offset = np.zeros((1, sizes["x"])) if ssm.state_offset is None else np.ascontiguousarray(get("state_offset"))
+    layout, values = _flatten(sizes, parts)
+    lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
+    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts))
+
+
+def _is_full(obs_cov: Array) -> bool:
+    return bool(np.any(np.tril(obs_cov, -1)))
+
+
+def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
+    F, Ft, V, H, R = parts
+    rows = (F, Ft, V, H)
+    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R)]
+    for part in rows:
+        head += [len(part.ptr) - 1, len(part.col), len(part.val)]
+    layout = np.concatenate([head, *(a for part in rows for a in (part.ptr, part.col))], dtype=np.int64)
+    return layout, np.concatenate([*(part.val.ravel() for part in rows), R.ravel()])
+
+
+def compress(values: Array, fill_down: bool = False) -> Rows:
+    """Compress matrices (n_times or 1, rows, columns); `fill_down` lets every row hold the pattern of the rows above it."""
+    pattern = (values != 0).any(axis=0)
+    if fill_down:
+        pattern = np.logical_or.accumulate(pattern, axis=0)
+    ptr = np.zeros(len(pattern) + 1, np.int64)
+    np.cumsum(pattern.sum(axis=1), out=ptr[1:])
+    return Rows(ptr, np.nonzero(pattern)[1], values[:, pattern])
+
+
+def diffuse_factor(diffuse_cov: Array, rank: int | None = None) -> Array:
+    """Columns A with A A' = diffuse_cov; their number is its rank, found after scaling its diagonal to one."""
+    scale = np.sqrt(np.diagonal(diffuse_cov))
+    seen = np.flatnonzero(scale)
+    if rank == 0 or not seen.size:
+        return np.zeros((len(scale), 0))
+    scaled = diffuse_cov[np.ix_(seen, seen)] / np.outer(scale[seen], scale[seen])
+    roots, vectors = np.linalg.eigh(scaled)
+    floor = len(seen) * np.finfo(float).eps * 10
+    if roots[0] < -floor:
+        raise InputError(
+            f"initial_diffuse_cov has the negative eigenvalue {roots[0]:.3g} after scaling: pass a covariance"
+        )
+    rank = int(np.sum(roots > floor)) if rank is None else rank
+    factor = np.zeros((len(scale), rank))
+    factor[seen] = scale[seen, None] * vectors[:, len(seen) - rank :] * np.sqrt(roots[len(seen) - rank :])
+    return factor
+
+
+def _sizes(ssm: LinearGaussianSSM) -> dict[str, int]:
+    def columns(field: Any) -> int:
+        return int(np.shape(field.values if isinstance(field, TimeVarying) else field)[-1])
+
+    def rows(field: Any) -> int:
+        return int(np.shape(field.values if isinstance(field, TimeVarying) else field)[-2])
+
+    try:
+        inputs = [columns(x) for x in (ssm.input_matrix, ssm.feedthrough) if x is not None]
+        return {
+            "x": len(ssm.initial_mean),
+            "y": rows(ssm.observation),
+            "w": columns(ssm.process_cov),
+            "u": inputs[0] if inputs else 0,
+        }
+    except (IndexError, TypeError) as error:
+        raise InputError(
+            f"a system matrix has too few axes ({error}): matrices are 2-D, offsets and means 1-D"
+        ) from error
+
+
+SHAPES = {
+    "transition": "xx",
+    "process_cov": "ww",
+    "observation": "yx",
+    "obs_cov": "yy",
+    "initial_mean": "x",
+    "initial_cov": "xx",
+    "initial_diffuse_cov": "xx",
+    "state_offset": "x",
+    "obs_offset": "y",
+    "process_loading": "xw",
+    "input_matrix": "xu",
+    "feedthrough": "yu",
+}
+
+
+def _checked(ssm: LinearGaussianSSM, name: str, sizes: dict[str, int]) -> Array:
+    """The values of a field as (n_times or 1, ...) floats, or an error that names it."""
+    field = getattr(ssm, name)
+    varying = isinstance(field, TimeVarying)
+    if varying and name.startswith("initial"):
+        raise InputError(f"{name} is TimeVarying, but there is one prior only: pass an array")
+    values = np.asarray(field.values if varying else field, dtype=float)
+    values = values if varying else values[None]
+    want = tuple(sizes[axis] for axis in SHAPES[name])
+    if name == "process_cov" and ssm.process_loading is None:
+        want = (sizes["x"], sizes["x"])
+    if values.shape[1:] != want:
+        raise InputError(
+            f"{name} has the shape {np.shape(field.values if varying else field)}, but {want} is needed"
+            f"{' after a leading axis of time' if varying else ''}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} holds {values[~np.isfinite(values)][0]}: pass finite numbers")
+    if name in COVARIANCES:
+        skew = np.abs(values - values.swapaxes(1, 2)).max(initial=0.0)
+        if skew > 1e-9 * np.abs(values).max(initial=0.0):
+            raise InputError(f"{name} is not symmetric: entries differ from their mirror by up to {skew:.3g}")
+        if skew > 0:
+            values = (values + values.swapaxes(1, 2)) / 2
+        least = np.diagonal(values, axis1=1, axis2=2).min(initial=0.0)
+        if least < 0:
+            raise InputError(
+                f"{name} has the negative variance {least:.3g} on its diagonal: variances are zero or more"
+            )
+    return values
