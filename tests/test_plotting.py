@@ -213,6 +213,31 @@ def test_backtest_draws_each_window():
         plot_backtest(frame.drop(columns="mean"))
 
 
+def test_backtest_draws_windows_that_do_not_overlap():
+    frame = backtest_frame()
+    late = frame[frame["cutoff"] == MONTHS[47]].assign(cutoff=MONTHS[50], time=MONTHS[51:63], mean=99.0)
+    ax = plot_backtest(pd.concat([frame, late]))
+    drawn = [each for each in ax.lines if each.get_color() == "#0072B2"]
+    np.testing.assert_array_equal([each.get_ydata()[0] for each in drawn], [Y.iloc[47], Y.iloc[59]])
+
+
+def test_backtest_joins_windows_of_one_row():
+    rows = backtest_frame()
+    ax = plot_backtest(rows.assign(cutoff=rows["time"] - 1, mean=np.arange(24.0)))
+    np.testing.assert_array_equal(line(ax, "mean").get_ydata(), np.arange(24.0))
+
+
+def test_backtest_draws_each_output():
+    frame = backtest_frame()
+    wide = pd.concat([frame.assign(output="a"), frame.assign(output="b", y=1.0)])
+    axes = plot_backtest(wide)
+    assert [ax.get_title(loc="left") for ax in axes] == ["s · a", "s · b"]
+    ax = plot_backtest(wide, output="b")
+    assert set(line(ax, "observed").get_ydata()) == {1.0}
+    with pytest.raises(InputError, match="no output 'c'"):
+        plot_backtest(wide, output="c")
+
+
 def test_missing_matplotlib_is_named(monkeypatch):
     forecast = Naive().fit(Y).forecast(3)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
