@@ -214,7 +214,8 @@ class TableGrid(NamedTuple):
         """Ticks of steps."""
         if not len(steps):
             return steps
-        low, high = min(int(steps.min()), 0), max(int(steps.max()), 0)
+        # One stamp more than needed: some offsets of pandas 2 cannot generate a list of one.
+        low, high = min(int(steps.min()), 0), max(int(steps.max()), 0) + 1
         after = pd.date_range(self.origin, periods=high + 1, freq=self.offset)
         return np.concatenate([self._before(-low), self._ticks(after)])[steps - low]
 
