@@ -123,6 +123,25 @@ def test_by_labels_equals_a_groupby():
     )
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (mae, skm.mean_absolute_error),
+        (rmse, skm.root_mean_squared_error),
+        (lambda y, f, **w: pinball(y, f, q=0.3, **w), lambda y, f, **w: skm.mean_pinball_loss(y, f, alpha=0.3, **w)),
+    ],
+)
+def test_groups_equal_scikit_learns_metrics_of_each(ours, theirs):
+    y, f = panel()
+    weight = pd.Series(np.random.default_rng(0).uniform(size=len(y)), y.index)
+    each, weighted = ours(y, f, by="series"), ours(y, f, sample_weight=weight, by="series")
+    for key in ("s0", "s1", "s2"):
+        rows = (y + f).loc[key].notna().to_numpy()
+        true, prediction, w = (part.loc[key].to_numpy()[rows] for part in (y, f, weight))
+        assert each[key] == pytest.approx(theirs(true, prediction), rel=1e-13)
+        assert weighted[key] == pytest.approx(theirs(true, prediction, sample_weight=w), rel=1e-13)
+
+
 def test_groups_without_pairs_are_nan():
     y = pd.DataFrame({"a": [1.0, 2.0], "b": [NAN, NAN]})
     assert mae(y, y + 1, by="series").equals(pd.Series([1.0, NAN], ["a", "b"]))
