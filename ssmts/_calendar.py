@@ -28,10 +28,6 @@ class Rule(NamedTuple):
     days: Callable[[Integers], Integers]
 
 
-def _same(values: Integers) -> Integers:
-    return values
-
-
 def _weekday_numbers(days: Integers) -> Integers:
     week, weekday = np.divmod(days + 3, 7)
     return week * 5 + np.minimum(weekday, 4)
@@ -65,7 +61,7 @@ def _last_weekday(months: Integers) -> Integers:
     return end - np.maximum((end + 3) % 7 - 4, 0)
 
 
-DAYS = Rule(_same, _same)
+DAYS = Rule(np.asarray, np.asarray)
 WEEKDAYS = Rule(_weekday_numbers, _weekday_days)
 MONTH_STARTS = Rule(_month_numbers, _month_start)
 MONTH_ENDS = Rule(_month_numbers, _month_end)

@@ -270,7 +270,7 @@ class TimeAxis:
             raise PersistError(f"The time index is named {self.name!r}; only a string can be saved. Rename the index.")
         text: dict[str, Any] = {"kind": self.kind, "freq": self.freqstr, "name": self.name}
         if isinstance(self.origin, pd.Timestamp):
-            if type(self.freq) is pd.DateOffset:
+            if type(self.freq) is pd.DateOffset and all(isinstance(word, int) for word in self.freq.kwds.values()):
                 text["freq"] = {"n": self.freq.n} | self.freq.kwds
             text |= {"origin": self.origin.isoformat(), "tz": self._zone, "unit": self.unit}
         elif isinstance(self.origin, pd.Period):

@@ -155,7 +155,7 @@ def _integer_axis(indexes: list[pd.Index], freq: Any) -> TimeAxis:
     if wrong.any():
         raise FrequencyError(
             f"{'The commonest gap' if freq is None else f'freq={step}'} does not lead to the stamp "
-            f"{values[wrong.argmax()]}. {_gaps_text(values, inside)} Correct that row, or freq=."
+            f"{values[wrong.argmax()]}.{_gaps_text(values, inside)} Correct that row, or freq=."
         )
     return axis
 
@@ -165,7 +165,7 @@ def _period_axis(indexes: list[pd.PeriodIndex], freq: Any) -> TimeAxis:
     if freq is not None:
         try:
             types.add(pd.PeriodDtype(freq))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise FrequencyError(
                 f"freq={freq!r} is no frequency of periods. Use, for instance, 'D', 'M' or 'Q-DEC'."
             ) from error
@@ -189,7 +189,7 @@ def _datetime_axis(indexes: list[pd.DatetimeIndex], freq: Any) -> TimeAxis:
         if axis is None:
             commonest = to_offset((stamps[1:] - stamps[:-1])[inside].value_counts().index[0])
             raise FrequencyError(
-                f"No frequency contains every stamp and is attained by half of the gaps. {_gaps_text(stamps, inside)} "
+                f"No frequency contains every stamp and is attained by half of the gaps.{_gaps_text(stamps, inside)} "
                 "Pass freq=, e.g. freq='h', if every stamp is on that grid; else aggregate the rows, "
                 f"e.g. with y.resample({freq_text(_in_days(commonest))!r}).mean()."
             )
@@ -199,7 +199,7 @@ def _datetime_axis(indexes: list[pd.DatetimeIndex], freq: Any) -> TimeAxis:
     if axis is None:
         fitting = _first_axis(stamps, _likely_offsets(stamps, inside)) if inside.sum() > 1 else None
         raise FrequencyError(
-            f"freq={freq_text(offset)!r} does not contain the stamp {_first_off(stamps, offset)}. "
+            f"freq={freq_text(offset)!r} does not contain the stamp {_first_off(stamps, offset)}."
             f"{_gaps_text(stamps, inside)} "
             + ("Correct freq= or that row." if fitting is None else f"freq={fitting.freqstr!r} contains every stamp.")
         )
@@ -304,14 +304,14 @@ def _gaps_text(values: pd.DatetimeIndex | Integers, inside: Flags) -> str:
     """Name the three commonest gaps."""
     counts = pd.Series((values[1:] - values[:-1])[inside]).value_counts()
     if counts.empty:
-        return "There are no gaps to tell from."
+        return ""
     texts = [
         f"{str(gap).removesuffix(' 00:00:00').removeprefix('0 days ')} ({count} {'time' if count == 1 else 'times'})"
         for gap, count in counts.head(3).items()
     ]
     days = {pd.Timedelta(hours=hours) for hours in (23, 24, 25)}
     saving = " Days of 23 and 25 hours follow a zone with daylight saving: convert the stamps to it with tz_convert()."
-    return f"The commonest gaps are {', '.join(texts)}." + (
+    return f" The commonest gaps are {', '.join(texts)}." + (
         saving if len(counts) > 1 and set(counts.index) <= days else ""
     )
 

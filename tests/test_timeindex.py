@@ -3,6 +3,7 @@ import json
 import pickle
 from datetime import timedelta, timezone
 
+import dateutil.relativedelta
 import dateutil.tz
 import numpy as np
 import pandas as pd
@@ -14,13 +15,13 @@ from pandas.tseries.frequencies import to_offset
 from ssmts.exceptions import FrequencyError, InputTypeError, PersistError, TimeIndexError
 from ssmts.timeindex import TimeAxis, check_increasing, infer_axis, row_axis
 
-SHORT = ["h", "6h", "36h", "30min", "5min", "7s", "250ms", "3us"]
+SHORT = ["h", "6h", "36h", "30min", "5min", "7s", "250ms", "3us", "10ns"]
 DAILY = ["D", "2D", "W-MON", "2W-SUN", "B", "2B"]
 MONTHLY = ["MS", "ME", "BMS", "BME", "2MS", "QS-FEB", "QE-NOV", "2QS-JAN", "BQS-MAR", "BQE-DEC", "YS-APR", "YE-JUN"]
 YEARLY = ["BYS-JAN", "BYE-DEC", "2YS-JAN", "3YE-SEP"]
 FREQS = SHORT + DAILY + MONTHLY + YEARLY
 ZONES = [None, "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]
-FINEST = {"250ms": "ms", "3us": "us"}
+FINER_THAN_SECONDS = {"250ms", "3us", "10ns"}
 
 
 def stamps(*texts, tz=None):
@@ -50,7 +51,7 @@ def assert_same_stamps(left, right):
 def test_steps_and_stamps_are_positions_in_date_range(freq, tz):
     index = date_range("2023-01-02 06:00", 60, freq, tz)
     for unit in ("ns", "us", "s"):
-        if unit == "s" and freq in FINEST:
+        if (unit == "s" and freq in FINER_THAN_SECONDS) or (unit == "us" and freq == "10ns"):
             continue
         expected = index.as_unit(unit)
         expected.freq = index.freq
@@ -125,6 +126,8 @@ def test_offsets_that_must_be_given(freq, tz):
     assert axis.steps(index).tolist() == list(range(50))
     assert_same_stamps(axis.stamps(0, 50), index)
     assert_same_stamps(axis.stamps(20, 5), index[20:25])
+    assert_same_stamps(axis.stamps(20, 0), index[:0])
+    assert axis.steps(index[:0]).tolist() == []
     later = infer_axis(index[30:])
     assert later.steps(index[[0, 29, 49]]).tolist() == [-30, -1, 19]
     with pytest.raises(TimeIndexError, match="off the grid"):
@@ -264,6 +267,8 @@ def test_frequency_that_contradicts_that_of_the_index():
     with pytest.raises(FrequencyError, match="'D' contradicts the 'W-SUN'"):
         infer_axis([index, date_range("2024-01-07", 4, "D")])
     assert infer_axis(index, "W").freqstr == "W-SUN"
+    with pytest.raises(FrequencyError, match="'5min' contradicts the 'h'"):
+        infer_axis(date_range("2024-01-07", 4, "h"), "5min")
 
 
 @pytest.mark.parametrize("own, given", [("3MS", "QS"), ("QS-JAN", "QS-OCT"), ("D", "24h"), ("60min", "h"), ("7D", "W")])
@@ -420,6 +425,8 @@ def test_periods_of_another_frequency():
         infer_axis(months, "Q")
     with pytest.raises(FrequencyError, match="no frequency of periods"):
         infer_axis(months, "nonsense")
+    with pytest.raises(FrequencyError, match="no frequency of periods"):
+        infer_axis(months, pd.offsets.MonthBegin())
     with pytest.raises(TimeIndexError, match="freq='Q-DEC', but fit saw freq='M'"):
         infer_axis(months).steps(months.asfreq("Q").unique())
     with pytest.raises(TimeIndexError, match=r"2023-02 \(row 1\) is off the grid of freq='2M'"):
@@ -576,6 +583,8 @@ def test_axes_that_differ():
     [
         infer_axis(date_range("2024-01-01", 3, "D")).with_name(("a", 1)),
         infer_axis(date_range("2024-01-01", 3, pd.offsets.CustomBusinessDay(holidays=["2024-12-25"]))),
+        infer_axis(date_range("2024-01-01", 3, pd.offsets.Easter())),
+        infer_axis(date_range("2024-01-01", 3, pd.DateOffset(months=1, weekday=dateutil.relativedelta.MO))),
     ],
 )
 def test_axes_that_cannot_be_saved(axis):
