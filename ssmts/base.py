@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -140,7 +141,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             With ``.mean``, ``.quantile(q)``, ``.interval(level)``, ``.sample(n)``, ``.to_frame()``, ``.plot()``.
         """
         rows, distribution = self._answer(X)
-        return Forecast(distribution, rows, history=self._history(), level=level)
+        history = None if self.rows_ is None else partial(_past_rows, self.form_, self.rows_)
+        return Forecast(distribution, rows, history=history, level=level)
 
     def predict_interval(self, X: Any, level: float | Sequence[float] = (80, 95)) -> Any:
         """Central intervals of `forecast`, columns ``lo-80, hi-80, lo-95, hi-95``."""
@@ -284,21 +286,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         y = self.rows_.y[series]
         return y if self.maps_ is None else self.maps_[series].forward(y)
 
-    def _history(self) -> Any:
-        """Training rows in the caller's kind; None where they were not kept."""
-        if self.rows_ is None:
-            return None
-        panel = self.rows_
-        steps = tuple(np.arange(s, s + len(y)) for s, y in zip(panel.start, panel.y))
-        ends = np.cumsum([0] + [len(y) for y in panel.y])
-        positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
-        rows = Rows(self.form_, np.arange(len(steps)), steps, positions)
-        longest = max(len(y) for y in panel.y)
-        padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)
-        for i, y in enumerate(panel.y):
-            padded[i, : len(y)] = y
-        return rows.wrap(padded)
-
     def _target_table(self, X: Any, y: Any) -> FloatArray:
         """Observed values, in the caller's row order."""
         if is_long(X) and self.form_.long is not None:
@@ -314,6 +301,19 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if target.values.shape[1] != len(self.form_.outputs):
             raise InputError(f"y has {target.values.shape[1]} column(s), fit saw {len(self.form_.outputs)}.")
         return target.values
+
+
+def _past_rows(form: Form, panel: Panel) -> Any:
+    """Training rows in the caller's kind."""
+    steps = tuple(np.arange(s, s + len(y)) for s, y in zip(panel.start, panel.y))
+    ends = np.cumsum([0] + [len(y) for y in panel.y])
+    positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
+    rows = Rows(form, np.arange(len(steps)), steps, positions)
+    longest = max(len(y) for y in panel.y)
+    padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)
+    for i, y in enumerate(panel.y):
+        padded[i, : len(y)] = y
+    return rows.wrap(padded)
 
 
 def _naive_error(values: FloatArray) -> FloatArray:
