@@ -150,8 +150,7 @@ class Rows:
         owner = np.empty(self.n_rows, dtype=np.int64)
         for series, s, p in zip(self.series, self.steps, self.positions):
             steps[p], owner[p] = s, series
-        low = int(steps.min())
-        stamps = axis.stamps(low, int(steps.max()) - low + 1).take(steps - low)
+        stamps = axis.at(steps)
         return pd.MultiIndex.from_arrays([pd.Index(form.keys).take(owner), stamps], names=form.level_names)
 
     def _long_frame(self, columns: Mapping[str, FloatArray]) -> Any:
@@ -398,9 +397,14 @@ def _groups(table: Table) -> list[IntArray]:
 
 def _fill(values: FloatArray, positions: IntArray, steps: IntArray, first: int, blank: float) -> FloatArray:
     """Rows on the grid from `first` to the last step, `blank` where absent."""
-    if len(positions) == len(values) == steps[-1] - first + 1:
+    span = int(steps[-1]) - first + 1
+    if span > 10_000 + 100 * len(positions):
+        raise TimeIndexError(
+            f"{len(positions)} row(s) reach over {span} steps of the frequency. Is a stamp or the frequency wrong? Pass freq= if so."
+        )
+    if len(positions) == len(values) == span:
         return values
-    out = np.full((int(steps[-1]) - first + 1, values.shape[1]), blank)
+    out = np.full((span, values.shape[1]), blank)
     out[steps - first] = values[positions]
     return out
 

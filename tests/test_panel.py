@@ -147,6 +147,7 @@ def test_nullable_types_and_integers_are_floats():
             InputError,
             "missing values",
         ),
+        (lambda: Naive().fit(pd.Series([1.0, 2, 3], index=[0, 1, 10**12])), TimeIndexError, "reach over"),
         (lambda: Naive().fit(pd.DataFrame({"a": ["x"] * 6}, index=DAYS)), InputError, "not numeric"),
         (lambda: Naive().fit(np.ones((3, 0)), np.ones(3)), InputError, "0 feature"),
         (
