@@ -1,0 +1,69 @@
+"""A stationary autoregressive component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_discrete_lyapunov
+
+from ssmts.components.base import Block, Component, Parameters, Structure
+from ssmts.components.transforms import Array, Stationary, Variance
+
+
+@dataclass(frozen=True)
+class Autoregression(Component):
+    """A stationary autoregression x_t = ar_1 x_(t-1) + ... + ar_p x_(t-p) + e_t, e_t ~ N(0, ar_var).
+
+    The states are x_t, ..., x_(t-p+1); they start from their stationary law.
+
+    Parameters
+    ----------
+    order : int
+        p, at least 1.
+
+    Examples
+    --------
+    >>> from ssmts.components import Autoregression
+    >>> Autoregression(2).parameter_names
+    ('ar_1', 'ar_2', 'ar_var')
+    """
+
+    order: int
+    name = "autoregressive"
+    is_static = False
+
+    @property
+    def groups(self) -> tuple[Parameters, ...]:
+        """``ar_1`` ... ``ar_p`` and ``ar_var``."""
+        names = tuple(f"ar_{lag}" for lag in range(1, self.order + 1))
+        start = (0.5,) + (0.0,) * (self.order - 1)
+        return (Parameters(names, Stationary(), start), Parameters(("ar_var",), Variance(), (0.4,)))
+
+    @property
+    def structure(self) -> Structure:
+        """The current and the earlier values, noise on the current one."""
+        first = np.eye(self.order)[0]
+        return Structure(
+            state_names=("ar",) + tuple(f"ar(-{lag})" for lag in range(1, self.order)),
+            observation=first,
+            diffuse=np.zeros(self.order),
+            variance_of=("ar_var",) + (None,) * (self.order - 1),
+            transition=np.eye(self.order, k=-1),
+        )
+
+    def block(self, values: Array) -> Block:
+        """Companion matrix and stationary covariance."""
+        transition = np.eye(self.order, k=-1)
+        transition[0] = values[:-1]
+        first = np.eye(self.order)[0]
+        # the covariance under unit noise, then scaled: exact for a variance of zero and safe for tiny ones
+        unit = solve_discrete_lyapunov(transition, np.outer(first, first))
+        return Block(transition, values[-1] * first, values[-1] * (unit + unit.T) / 2)
+
+    def pull_back(self, values: Array, block: Block, gradient: Block) -> Array:
+        """Chain rule, the stationary covariance by the adjoint equation X = T' X T + dl/dP1."""
+        seed = (gradient.initial_cov + gradient.initial_cov.T) / 2
+        adjoint = solve_discrete_lyapunov(block.transition.T, seed)
+        coefficients = gradient.transition[0] + 2 * (adjoint @ block.transition @ block.initial_cov)[0]
+        return np.append(coefficients, gradient.process_var[0] + adjoint[0, 0])
