@@ -161,7 +161,7 @@ def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array
     if u.shape != (len(y), n_inputs) or not np.isfinite(u).all():
         raise InputError(f"inputs of shape {u.shape}: pass finite numbers of shape {(len(y), n_inputs)}")
     if ssm.input_matrix is not None:
-        b = over_time(b if len(b) == 1 else TimeVarying(b), len(y)) + dot(over_time(ssm.input_matrix, len(y)), u)
+        b = b[: len(y)] + dot(over_time(ssm.input_matrix, len(y)), u)
     if ssm.feedthrough is not None:
         y = y - dot(over_time(ssm.feedthrough, len(y)), u)
     return np.ascontiguousarray(b), y

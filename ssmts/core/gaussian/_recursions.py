@@ -228,7 +228,7 @@ def _update(row: Array, i: int, m: Array, P: Array) -> None:
             P[j, k] -= w * row[i, M + k]
     for j in range(n):
         w = row[i, M + j]
-        if P[j, j] <= ROUNDING * w * w and w != 0.0:  # the observation tells state j exactly
+        if abs(P[j, j]) <= ROUNDING * w * w and w != 0.0:  # the observation tells state j exactly
             for k in range(n):
                 P[j, k] = 0.0
                 P[k, j] = 0.0
