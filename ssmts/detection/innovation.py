@@ -277,11 +277,11 @@ def _last_time(rows: SensorRows) -> float:
 def _steps(rows: SensorRows, last_time: float, interval: float) -> FloatArray:
     """Usual intervals that went by since the row before; 1 where that is not known."""
     steps = np.ones(len(rows.values))
-    if interval > 0:
+    if interval > 0 and rows.index is not None:
         if len(steps) > 1:
             elapsed = rows.elapsed
             assert elapsed is not None
             steps[1:] = elapsed[1:] / interval
         if last_time == last_time:
-            steps[0] = (rows.index[0].timestamp() - last_time) / interval  # type: ignore[index]
+            steps[0] = (rows.index[0].timestamp() - last_time) / interval
     return steps

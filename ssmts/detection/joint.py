@@ -14,7 +14,7 @@ import numpy as np
 
 from ssmts.core.types import Array
 from ssmts.detection.calibration import Calibration, calibrate, log_p_value
-from ssmts.detection.robust import kernel
+from ssmts.detection.robust import GATE, kernel
 
 # Wrapping function of Raymaekers and Rousseeuw (2021, Technometrics): identity up to 1.5, back to zero at 4.
 INNER, OUTER, HEIGHT, RATE = 1.5, 4.0, 1.540793, 0.8622731
@@ -61,6 +61,9 @@ class Explanation(NamedTuple):
 def fit(z: Array, contamination: float) -> Joint:
     """Learn from standardised innovations of training rows.
 
+    Of a run of innovations beyond the gate on the same side only the first counts: a shift or an excursion is one event, not as
+    many as it has rows (declustering of exceedances, Davison and Smith 1990).
+
     Parameters
     ----------
     z : (n_times, n_sensors)
@@ -68,6 +71,7 @@ def fit(z: Array, contamination: float) -> Joint:
     contamination : float
         See `ssmts.detection.calibration.calibrate`.
     """
+    z = _first_of_runs(z)
     sensors = calibrate(nominal(z), contamination)
     scores = np.empty_like(z)
     normal_scores(*sensors, z, scores)
@@ -80,6 +84,14 @@ def fit(z: Array, contamination: float) -> Joint:
     return Joint(
         sensors, correlation, precision, shrinkage, calibrate(np.where(observed, rows, np.nan)[:, None], contamination)
     )
+
+
+def _first_of_runs(z: Array) -> Array:
+    """Innovations with NaN in place of those that go on an excursion begun in the row before."""
+    above, below = z > GATE, z < -GATE
+    later = np.zeros(z.shape, dtype=bool)
+    later[1:] = (above[1:] & above[:-1]) | (below[1:] & below[:-1])
+    return np.where(later, np.nan, z)
 
 
 def score(joint: Joint, z: Array) -> Array:

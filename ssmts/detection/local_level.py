@@ -147,6 +147,7 @@ def run(
     full : bool, default False
         Whether to keep `expected` and `sd` too; otherwise they have no rows.
     """
+    y = np.require(y, requirements=["C", "W"])  # one compiled kernel for every kind of array
     n, d = y.shape
     kept = n if full else 0
     out = Innovations(np.empty((kept, d)), np.empty((kept, d)), np.empty((n, d)))
