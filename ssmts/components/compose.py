@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -12,9 +13,13 @@ from scipy.linalg import block_diag
 
 from ssmts.components.base import Block, Component, Parameters
 from ssmts.components.regression import Regression
+from ssmts.components.seasonal import TrigonometricSeason
 from ssmts.components.transforms import Array, Variance
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError
+
+VAGUE = 1e7  # variance of a vague first state, in units of the sum of all variances
+_CONDITION = 1e5  # beyond which the first rows cannot tell diffuse states apart in floating point
 
 
 class _Moving(NamedTuple):
@@ -27,6 +32,11 @@ class _Moving(NamedTuple):
 
 class Composition:
     """y_t = sum of components + noise of variance ``obs_var``: block-diagonal matrices and their derivatives.
+
+    A few harmonics of a long season look alike in its first rows: as many rows as there are diffuse states determine
+    them in principle, but not in floating point. Where that is so, seasonal states start vague instead of diffuse: with
+    a variance of 1e7 times the sum of all variances, which moves the likelihood by 1e-6 or so. ``constant`` makes it the
+    diffuse one.
 
     Parameters
     ----------
@@ -41,8 +51,8 @@ class Composition:
     state_slices : dict of str to slice
         Where each component's states are.
     is_variance : bool array (n_parameters,)
-    n_diffuse : int
-        Number of diffuse states.
+    n_diffuse, n_vague : int
+        Number of diffuse and of vague states.
 
     Examples
     --------
@@ -65,16 +75,34 @@ class Composition:
         self.state_names = tuple(name for s in structures for name in s.state_names)
         self.n_states = len(self.state_names)
         self.observation = np.concatenate([s.observation for s in structures])
-        self.diffuse = np.concatenate([s.diffuse for s in structures])
+        unknown = np.concatenate([s.diffuse for s in structures])
         self._transition = np.asarray(block_diag(*[s.transition for s in structures]), dtype=float)
-        self._noise_of = self._index([name for s in structures for name in s.variance_of])
+        self.variance_place = self._index([name for s in structures for name in s.variance_of])
         self.is_variance = np.array([isinstance(g.transform, Variance) for g in self.groups for _ in g.names])
         state_slices = consecutive([len(s.state_names) for s in structures])
         self._own = consecutive([len(c.parameter_names) for c in components], start=1)
         self.state_slices = {c.name: s for c, s in zip(components, state_slices)}
+        self.vague = self._vague_states(unknown)
+        self.diffuse = unknown - self.vague
         moving = zip(self.components, state_slices, self._own)
         self._moving = [_Moving(*parts) for parts in moving if not parts[0].is_static]
         self._group_slices = consecutive([len(g.names) for g in self.groups])
+
+    def _vague_states(self, unknown: Array) -> Array:
+        """1.0 for the states of seasons, if the first rows cannot tell the diffuse states apart."""
+        vague = np.zeros(self.n_states)
+        seasons = [c for c in self.components if isinstance(c, TrigonometricSeason) and c.is_truncated]
+        if seasons:
+            seen = unknown > 0
+            seen[self.covariates or slice(0)] = False
+            transition, row, rows = self._transition[seen][:, seen], self.observation[seen], []
+            for _ in row:
+                rows.append(row)
+                row = row @ transition
+            if not np.linalg.cond(np.array(rows)) < _CONDITION:
+                for c in seasons:
+                    vague[self.state_slices[c.name]] = 1.0
+        return vague
 
     def parts(self) -> zip[tuple[Component, slice]]:
         """Components, each with the place of its parameters."""
@@ -90,6 +118,23 @@ class Composition:
         """Number of diffuse states."""
         return int(np.count_nonzero(self.diffuse))
 
+    @property
+    def n_vague(self) -> int:
+        """Number of vague states."""
+        return int(np.count_nonzero(self.vague))
+
+    @property
+    def n_unknown(self) -> int:
+        """Number of states of whose first value nothing is known."""
+        return self.n_diffuse + self.n_vague
+
+    def constant(self, values: Array) -> tuple[float, Array]:
+        """What vague states lack to the diffuse log-likelihood, and its derivatives with respect to the parameters."""
+        total = float(values[self.is_variance].sum())
+        if not self.n_vague or total <= 0:
+            return 0.0, np.zeros(values.size)
+        return self.n_vague / 2 * math.log(VAGUE * total), self.is_variance * (self.n_vague / 2 / total)
+
     @cached_property
     def covariates(self) -> slice | None:
         """States that are coefficients of covariates."""
@@ -102,7 +147,7 @@ class Composition:
     @cached_property
     def _noise_sum(self) -> Array:
         """(n_parameters, n_states): sums derivatives with respect to process variances over the states of each."""
-        return (np.arange(len(self.parameter_names))[:, None] == self._noise_of).astype(float)
+        return np.asarray(np.arange(len(self.parameter_names))[:, None] == self.variance_place, dtype=float)
 
     def rows(self, covariates: Array | None, n_times: int = 1) -> Array:
         """Rows of the observation matrix, (n_times, n_states), with the covariates (n_times, d) in their places."""
@@ -138,11 +183,12 @@ class Composition:
 
     def matrices(self, values: Array) -> dict[str, Array]:
         """The matrices that depend on parameters, by field of `LinearGaussianSSM`, at these values."""
-        noise = np.where(self._noise_of >= 0, values[self._noise_of], 0.0)
+        noise = np.where(self.variance_place >= 0, values[self.variance_place], 0.0)
         out = {"process_cov": np.diag(noise), "obs_cov": values[:1, None].copy()}
+        if self._moving or self.n_vague:
+            out["initial_cov"] = np.diag(self.vague * (VAGUE * values[self.is_variance].sum()))
         if self._moving:
             out["transition"] = self._transition.copy()
-            out["initial_cov"] = np.zeros_like(self._transition)
             for component, states, parameters in self._moving:
                 block = component.block(values[parameters])
                 out["transition"][states, states] = block.transition
@@ -171,6 +217,8 @@ class Composition:
             own = values[parameters]
             slopes = Block(transition[states, states], noise[states], score.initial_cov[states, states])
             out[parameters] = component.pull_back(own, component.block(own), slopes)
+        if self.n_vague:
+            out += self.is_variance * (VAGUE * (np.diagonal(score.initial_cov) @ self.vague))
         return np.asarray(out)
 
     def to_free(self, values: Array) -> Array:

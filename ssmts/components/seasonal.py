@@ -43,6 +43,11 @@ class TrigonometricSeason(Component):
     harmonics: tuple[int, ...]
     name: str = "season"
 
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the period has harmonics that are left out."""
+        return max(self.harmonics) < int(self.period / 2 + _SAME_FREQUENCY)
+
     def _is_half_turn(self, harmonic: int) -> bool:
         return abs(harmonic / self.period - 0.5) < _SAME_FREQUENCY
 

@@ -208,3 +208,49 @@ def test_information_of_the_scale_is_half_the_number_of_observations():
     variances = VALUES * FULL.is_variance
     information = Spectrum(FULL, 200).information(VALUES, 190)
     np.testing.assert_allclose(variances @ information @ variances, 95, rtol=1e-9)
+
+
+def generalised_least_squares(model, values, y):
+    """Diffuse log-likelihood from the covariance of all rows and the regressors of the first state."""
+    ssm, n, k = model.build(values), len(y), model.n_states
+    F, h = ssm.transition, ssm.observation[0]
+    response, power = [], np.eye(k)
+    for _ in range(n):
+        response.append(h @ power)
+        power = power @ F
+    response = np.array(response)
+    cov = values[0] * np.eye(n)
+    for i in np.flatnonzero(np.diagonal(ssm.process_cov)):
+        lower = np.array([[response[t - s - 1, i] if s < t else 0.0 for s in range(n)] for t in range(n)])
+        cov += ssm.process_cov[i, i] * lower @ lower.T
+    root = np.linalg.cholesky(cov)
+    e, X = np.linalg.solve(root, y), np.linalg.solve(root, response)
+    Q, R = np.linalg.qr(X)
+    rest = e - Q @ (Q.T @ e)
+    logdet = 2 * np.log(np.diag(root)).sum() + 2 * np.log(np.abs(np.diag(R))).sum()
+    return -0.5 * (n * np.log(2 * np.pi) + logdet + rest @ rest)
+
+
+@pytest.mark.parametrize("period, n_harmonics, vague", [(12, 3, 0), (52.18, 5, 10), (168, 10, 20), (24, 12, 0)])
+def test_long_seasons_with_few_harmonics_start_vague_and_have_the_diffuse_likelihood(period, n_harmonics, vague):
+    model = Composition([Trend(), TrigonometricSeason(period, tuple(range(1, n_harmonics + 1)))])
+    assert model.n_vague == vague
+    values = np.array([1.0, 0.1, 1e-4, 1e-4])
+    y = np.random.default_rng(0).normal(size=250).cumsum() + 5 * np.sin(np.arange(250) * 2 * np.pi / period)
+    ours = loglik(model.build(values), y[:, None]) + model.constant(values)[0]
+    np.testing.assert_allclose(ours, generalised_least_squares(model, values, y), atol=1e-5)
+
+
+def test_derivatives_with_a_vague_start():
+    model = Composition([DampedTrend(), TrigonometricSeason(52.18, (1, 2, 3, 4, 5))])
+    values = np.array([1.0, 0.1, 0.01, 0.8, 1e-3])
+    rng = np.random.default_rng(4)
+    weights = {name: rng.normal(size=matrix.shape) for name, matrix in model.matrices(values).items()}
+    weights["initial_cov"] = 1e-7 * np.diag(rng.normal(size=12))
+
+    def total(x):
+        return sum(np.sum(weights[name] * matrix) for name, matrix in model.matrices(x).items()) + model.constant(x)[0]
+
+    differences = [(total(values + step) - total(values - step)) / 2e-6 for step in np.eye(5) * 1e-6]
+    gradient = model.gradient(values, model.build(values)._replace(**weights)) + model.constant(values)[1]
+    np.testing.assert_allclose(gradient, differences, rtol=1e-7)
