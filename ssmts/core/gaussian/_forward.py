@@ -33,7 +33,7 @@ class Trace(NamedTuple):
     predicted_P: Array  # (n + 1, dx, dx)
     m: Array  # (n, dx) filtered
     P: Array  # (n, dx, dx)
-    row: Array  # (n, dy, K + dx, or K + 2 dx if the start is diffuse) tables of the observations
+    row: Array  # (n, dy, K + dx, or K + 2 dx if anything was diffuse) tables of the observations
     # of the rows that began partly diffuse:
     A: Array  # (rows, dx, rank) filtered; the columns that have left come last, the latest of them first
     rank: Index  # (rows,) after the row
@@ -114,7 +114,7 @@ def new_trace(n: int, dx: int, dy: int, keep: int = 0, rows: int = 0, rank: int 
         np.empty((predicted, dx, dx)),
         np.empty((filtered, dx)),
         np.empty((filtered, dx, dx)),
-        np.empty((n * bool(keep & GAINS), dy, K + dx * (2 if rank else 1))),
+        np.empty((n * bool(keep & GAINS), dy, K + dx * (2 if rows else 1))),
         np.empty((rows, dx, rank)),
         np.empty(rows, np.int64),
     )
@@ -127,7 +127,7 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
     m, P, A = begin(packed, state)
     dx, rank = A.shape
     rows = 0
-    if keep and rank:
+    if keep & FILTERED and rank:
         probe = (m.copy(), P.copy(), A.copy(), new_trace(n, dx, dy), True)
         rows = forward(packed.layout, packed.values, b, y, *probe)[2]
     trace = new_trace(n, dx, dy, keep, rows, rank)
