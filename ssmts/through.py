@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from .base import BaseForecaster
-from .exceptions import InputError, InputTypeError
+from .exceptions import FutureRowsError, InputError, InputTypeError
 from .forecasts import Forecast
 from .panel import Rows
 
@@ -45,7 +45,13 @@ def forecast(estimator: Any, X: Any, *, level: float | Sequence[float] = (80, 95
     """
     steps, forecaster = _unwrap(estimator)
     if steps is not None and _is_count(X):
-        X = _index_frame(forecaster, X)
+        names = _columns(steps, ())
+        if names:
+            raise FutureRowsError(
+                f"The pipeline was fitted with {len(names)} column(s) of X {list(names)}, so the next {X} steps need their values: pass "
+                f"X_future with those rows; ssmts.future_frame(estimator, {X}) makes the frame to fill."
+            )
+        X = _frame_to_fill(forecaster, X, names)
     return forecaster.forecast(X if steps is None else steps.transform(X), level=level)
 
 
@@ -81,7 +87,8 @@ def future_frame(estimator: Any, horizon: int) -> Any:
     Parameters
     ----------
     estimator : estimator
-        A fitted forecaster, or a Pipeline or fitted search over one; then the frame is the forecaster's own.
+        A fitted forecaster, or a Pipeline or fitted search over one; then the columns are those the pipeline was fitted
+        with.
     horizon : int
         Number of rows after the last known one of every series.
 
@@ -100,29 +107,29 @@ def future_frame(estimator: Any, horizon: int) -> Any:
     2024-04    NaN
     2024-05    NaN
     """
-    return _frame_to_fill(_unwrap(estimator)[1], horizon)
+    steps, forecaster = _unwrap(estimator)
+    form = forecaster.form_
+    own = form.features if form.features is not None else tuple(range(form.n_features or 0))
+    return _frame_to_fill(forecaster, horizon, _columns(steps, own))
 
 
-def _frame_to_fill(forecaster: BaseForecaster, horizon: int) -> Any:
+def _columns(steps: Any, default: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """Columns of X that fitted transformers want; the default where there are none, or none that counts its columns."""
+    n = getattr(steps, "n_features_in_", None)
+    return default if n is None else tuple(getattr(steps, "feature_names_in_", range(n)))
+
+
+def _frame_to_fill(forecaster: BaseForecaster, horizon: int, names: tuple[Hashable, ...]) -> Any:
     form = forecaster.form_
     if not form.indexed:
         raise InputError(
-            "fit saw arrays without times; predict takes the next rows of X as an array, or a number of steps."
+            "fit saw arrays without times; forecast takes the next rows of X as an array, or a number of steps where X has none."
         )
-    names = form.features if form.features is not None else tuple(range(form.n_features or 0))
     rows = _next_rows(forecaster, horizon)
     if form.long is not None:
         blank = np.full((form.n_series, horizon, 1), np.nan)
         return rows._long_frame({str(name): rows.flat(blank)[:, 0] for name in names})
     return pd.DataFrame(np.nan, index=rows.times(), columns=pd.Index(names), dtype=np.float64)
-
-
-def _index_frame(forecaster: BaseForecaster, horizon: int) -> pd.DataFrame:
-    if not forecaster.form_.indexed:
-        raise InputError(
-            "fit saw arrays without times, so a pipeline cannot make the next rows of X; pass them as an array."
-        )
-    return pd.DataFrame(index=_next_rows(forecaster, horizon).times())
 
 
 def _next_rows(forecaster: BaseForecaster, horizon: int) -> Rows:

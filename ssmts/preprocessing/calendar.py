@@ -58,10 +58,10 @@ class CalendarFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     features : "auto", str or sequence of str, default "auto"
         Some of ``minute, hour, timeofday, dayofweek, is_weekend, day, dayofyear, weekofyear, month, quarter``; Monday
         is day 0 of the week, ``weekofyear`` is the ISO week, ``timeofday`` is in hours with their fraction.
-        "auto" takes the cycles of the day, the week and the year of which the rows of `fit` span at least two, with at
-        least two rows each (a cycle seen once cannot be told from a trend): ``timeofday`` (``hour`` unless Fourier),
-        ``dayofweek``, and ``dayofyear`` (``month`` unless Fourier, or if rows are a month or more apart). Yearly rows
-        have none.
+        "auto" takes of the cycles of day, week and year that hold at least two rows the shortest, and each of which the
+        rows of `fit` span at least two, since a cycle seen once cannot be told from a trend: ``timeofday`` (``hour``
+        unless Fourier), ``dayofweek``, and ``dayofyear`` (``month`` unless Fourier, or if rows are a month or more
+        apart). Yearly rows have none.
     encoding : {"fourier", "ordinal", "onehot"}, default "fourier"
         "fourier": sines and cosines of the position in the cycle, smooth and few; right for linear models, as the
         states of a forecaster are. "ordinal": the number itself, right for trees. "onehot": a column of 0 and 1 a
@@ -308,7 +308,7 @@ def _phase(name: str, stamps: pd.DatetimeIndex) -> FloatArray:
 
 
 def _automatic(stamps: pd.DatetimeIndex, fourier: bool) -> tuple[str, ...]:
-    """The cycles of day, week and year that the rows span twice, with two rows each or more."""
+    """Of the cycles of day, week and year with two rows or more the shortest, and those that the rows span twice."""
     times = np.unique(stamps.as_unit("ns").asi8) / 86_400e9
     if len(times) < 2:
         return ()
@@ -316,7 +316,8 @@ def _automatic(stamps: pd.DatetimeIndex, fourier: bool) -> tuple[str, ...]:
     span = (times[-1] - times[0] + step) * 1.01  # two years of twelve months may lack a day
     by_month = not fourier or step > 27
     named = {1.0: "timeofday" if fourier else "hour", 7.0: "dayofweek", 365.25: "month" if by_month else "dayofyear"}
-    return tuple(name for days, name in named.items() if step <= days / 2 and span >= 2 * days)
+    cycles = [days for days in named if step <= days / 2]
+    return tuple(named[days] for days in cycles if days == cycles[0] or span >= 2 * days)
 
 
 def _stamps(X: Any) -> pd.DatetimeIndex:

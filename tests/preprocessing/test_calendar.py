@@ -109,13 +109,15 @@ def test_phases_are_those_of_the_standard_library():
         (frame("2024-01-01", 800, "B"), ("dayofweek", "dayofyear"), ("dayofweek", "month")),
         (frame("2024-01-01", 105, "W"), ("dayofyear",), ("month",)),
         (frame("2024-01-01", 24, "MS"), ("month",), ("month",)),
-        (frame("2024-01-01", 23, "MS"), (), ()),
+        (frame("2024-01-01", 15, "h"), ("timeofday",), ("hour",)),
+        (frame("2024-01-01", 13, "D"), ("dayofweek",), ("dayofweek",)),
+        (frame("2024-01-01", 23, "MS"), ("month",), ("month",)),
         (frame("2024-01-01", 9, "QS"), ("month",), ("month",)),
         (frame("2024-01-01", 50, "YS"), (), ()),
         (frame("2024-01-01", 1, "D"), (), ()),
     ],
 )
-def test_automatic_features_are_the_cycles_seen_twice(X, fourier, other):
+def test_automatic_features_are_the_shortest_cycle_and_those_seen_twice(X, fourier, other):
     assert CalendarFeatures().fit(X).features_ == fourier
     assert CalendarFeatures(encoding="onehot").fit(X).features_ == other
     assert CalendarFeatures(encoding="ordinal").fit(X).features_ == other
