@@ -178,7 +178,7 @@ def backtest(
         Rows from one cutoff to the next; ``horizon`` unless given, so that windows do not overlap.
     refit : bool or int, default True
         Whether to fit on all rows up to each cutoff. False fits once, before the first, and then moves the state by
-        ``update``; a number fits at every so manieth window and updates in between.
+        ``update``; a number k fits at every k-th window and updates in between.
     level : float or sequence of float, default (80, 95)
         Levels of the intervals, in per cent.
     n_jobs : int, optional
