@@ -93,7 +93,9 @@ def _outliers(ordered: Array, contamination: float) -> int:
     n = len(ordered)
     size = _tail_size(n)
     suspects = min(math.ceil(contamination * n), size // 2)
-    tail = ordered[n - 1 - size :] - ordered[n - 1 - size] if size else ordered
+    if not suspects:
+        return 0
+    tail = ordered[n - 1 - size :] - ordered[n - 1 - size]
     # Spacings of the logarithm times their rank are alike in a heavy tail (Renyi 1953), so that a gap stands out in them.
     heights = np.log(tail[size - suspects :] + np.median(tail) + 1.0)
     above = np.arange(suspects, 0, -1)

@@ -16,8 +16,7 @@ from ssmts.core.types import Array
 from ssmts.detection.calibration import Calibration, calibrate, log_p_value
 from ssmts.detection.robust import GATE, kernel
 
-# Wrapping function of Raymaekers and Rousseeuw (2021, Technometrics): identity up to 1.5, back to zero at 4.
-INNER, OUTER, HEIGHT, RATE = 1.5, 4.0, 1.540793, 0.8622731
+OUTER = 5.0  # normal scores count in full up to half of this, and not at all beyond it
 LEAST_EIGENVALUE = 1e-3  # of the shrunk correlation: how far two sensors may be taken for the same
 LOG_2 = math.log(2.0)
 
@@ -127,9 +126,9 @@ def nominal(z: Array) -> Array:
 def shrunk_correlation(scores: Array) -> tuple[Array, float]:
     """Correlation of normal scores that outliers hardly move, shrunk towards the identity, and the weight of the identity.
 
-    Scores are wrapped (Raymaekers and Rousseeuw 2021), correlations taken over the rows that both sensors were read in, and shrunk
-    by the weight that minimises the expected squared error (Schaefer and Strimmer 2005), or by more where an eigenvalue would
-    fall below 0.001.
+    Scores beyond 2.5 count less and less, those beyond 5 not at all. Correlations are taken over the rows that both sensors were
+    read in, and shrunk by the weight that minimises the expected squared error (Schaefer and Strimmer 2005), or by more where
+    an eigenvalue would fall below 0.001.
 
     Parameters
     ----------
@@ -138,7 +137,7 @@ def shrunk_correlation(scores: Array) -> tuple[Array, float]:
     """
     d = scores.shape[1]
     seen = (~np.isnan(scores)).astype(float)
-    x = _wrapped(np.nan_to_num(scores))
+    x = _redescending(np.nan_to_num(scores))
     squares = (x**2).T @ seen  # of the row's sensor, over the rows in which the column's sensor was read too
     norm = np.sqrt(squares * squares.T)
     known = norm > 0
@@ -157,10 +156,10 @@ def shrunk_correlation(scores: Array) -> tuple[Array, float]:
     return (1 - shrinkage) * correlation + shrinkage * np.eye(d), shrinkage
 
 
-def _wrapped(scores: Array) -> Array:
+def _redescending(scores: Array) -> Array:
+    """Scores that come back to zero from half of `OUTER` on (Hampel's function)."""
     size = np.abs(scores)
-    outer = HEIGHT * np.tanh(RATE * np.maximum(OUTER - size, 0.0)) * np.sign(scores)
-    return np.where(size <= INNER, scores, outer)
+    return np.sign(scores) * np.minimum(size, np.maximum(OUTER - size, 0.0))
 
 
 @kernel

@@ -123,7 +123,7 @@ def fit(y: Array, steps: Array, patience: int) -> LocalLevel:
             f"its level and noise need at least {FEWEST}. Train on more rows."
         )
     columns = [_fit_column(np.ascontiguousarray(column), steps, float(patience)) for column in y.T]
-    gain, sd = np.array(columns).T
+    gain, sd = (np.array(values) for values in zip(*columns))
     return LocalLevel(gain, sd**2)
 
 
