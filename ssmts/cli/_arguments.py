@@ -1,0 +1,259 @@
+"""The arguments of every command, and nothing that takes long to import."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_backtest", "add_detect", "add_forecast", "add_watch"]
+
+TABLES = (".csv", ".parquet", ".json")
+PICTURES = (".png", ".svg", ".pdf")
+FALSE_ALARM_RATE = 1e-3
+WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
+MODELS = ("structural", "seasonal_naive", "naive")
+
+COLUMNS = """\
+columns:
+  The file is CSV (comma, semicolon, tab or bar; .gz and the like are unpacked) or Parquet; - reads CSV from standard
+  input. Its stamps are the column given by --time, else the one named ds, time, timestamp, date or datetime, else the
+  only column of text that reads as dates; without one, rows are numbered (--time none numbers them in any case).
+  Stamps must increase, and lie on a regular grid from which rows may be absent. Empty fields are missing values.
+"""
+TARGET = """\
+  A column unique_id, or the one given by --id, tells several series apart. What is forecast is the column given by
+  --target, else y or value, else the only column of numbers that is left; other columns are not used.
+"""
+SENSORS = (
+    "  Every other column of numbers is a sensor, unless --sensors names them. Stamps may be irregular or missing.\n"
+)
+
+FORECAST = """\
+Forecast the rows after the last one of each series: mean and central intervals, as CSV on standard output or as the file
+that --output names.
+"""
+BACKTEST = """\
+Forecast from many cutoffs in the past, set the forecasts against what came, and print one table: errors (MASE relative
+to the seasonal naive error in the training rows, MAE, sMAPE, CRPS), the share of values inside each interval in per cent, and seconds.
+"""
+WINDOWS = """\
+windows:
+  Windows of --horizon rows start every --step rows, and the last one ends at the last row. Models are fitted once, on the rows before the
+  first window, and then only take up new rows; --refit fits again in every window.
+  Unless --windows says how many: a data set with published train and test rows is fitted on the train rows and scored on
+  every window of the test rows (rows between them are taken up); of any other series, as many windows
+  as fit into the last fifth of the rows, 100 at most.
+"""
+DETECT = """\
+Score the rows of a file, one after the other, and say which are in alarm: CSV on standard output, or the file that
+--output names, with the columns score (log of p_value), p_value, alert, sensor (the one that adds most), and that sensor's
+observed, expected, lower and upper.
+"""
+WATCH = """\
+Read NDJSON or CSV from standard input line by line, and answer each reading with one JSON object, at once:
+
+  {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,"status":..}
+
+sensor is the one that adds most to the p-value's smallness; observed, expected, lower and upper are its own. status is
+warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What is not known is null.
+"""
+WATCH_NOTES = """\
+readings:
+  CSV begins with a header line; NDJSON has an object a line, {"time": "08:00", "flow": 1.5, "heat": null}. An empty field, null, NaN or NA,
+  or in NDJSON an absent field, is a silent sensor. Other lines that cannot be read get no answer and stop nothing; each is
+  reported on standard error with its number, and a summary follows at the end.
+  Readings count in the order in which they come. Times are handed through as they are: they may be irregular, twice the
+  same, or go backwards. Memory does not grow.
+
+exit codes:
+  0 at the end of the input and on SIGTERM, 130 on the interrupt key, 141 when nobody reads the answers any more; in all
+  three cases what was read has been answered, and --save is done. 1 and 2 as for `ssmts --help`.
+"""
+
+
+def add_forecast(commands: Any) -> None:
+    """Add ``ssmts forecast``."""
+    command = _add(commands, "forecast", "forecast a file", FORECAST, COLUMNS + TARGET)
+    command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
+    command.add_argument("--horizon", "-H", type=_count, required=True, help="rows to forecast")
+    _add_season(command, "rows in a season, several for several seasons; none unless given")
+    command.add_argument("--model", choices=MODELS, default="structural", help="default: structural")
+    _add_series(command)
+    _add_levels(command)
+    _add_files(command, "the table, instead of CSV on standard output")
+    command.add_argument("--save", type=_writable, metavar="FILE", help="save the fitted model, for ssmts.load")
+
+
+def add_backtest(commands: Any) -> None:
+    """Add ``ssmts backtest``."""
+    command = _add(commands, "backtest", "compare forecasters on the past", BACKTEST, WINDOWS + "\n" + COLUMNS + TARGET)
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", metavar="FILE", nargs="?", help="CSV or Parquet; - for CSV on standard input")
+    source.add_argument(
+        "--dataset", metavar="NAME", help="a data set of ssmts.datasets, such as co2, ETTh1, nab/nyc_taxi"
+    )
+    command.add_argument("--horizon", "-H", type=_count, help="rows in a window; that of the data set unless given")
+    _add_season(command, "rows in a season, several for several seasons; that of the data set unless given")
+    command.add_argument(
+        "--models", nargs="+", choices=MODELS, metavar="MODEL", help=f"of {', '.join(MODELS)}; default: the first two"
+    )
+    command.add_argument("--windows", type=_count, metavar="N", help="number of windows, see below")
+    command.add_argument("--step", type=_count, help="rows from one window to the next; the horizon unless given")
+    command.add_argument("--refit", action="store_true", help="fit again in every window")
+    _add_series(command)
+    _add_levels(command)
+    _add_files(command, "every forecast beside what came, of all models")
+
+
+def add_detect(commands: Any) -> None:
+    """Add ``ssmts detect``."""
+    command = _add(commands, "detect", "find anomalies in a file", DETECT, COLUMNS + SENSORS)
+    command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
+    command.add_argument(
+        "--train",
+        metavar="ROWS|FILE",
+        help="learn from the first ROWS rows, or from another file; from all rows unless given",
+    )
+    _add_alarm(command)
+    command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
+    command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
+    _add_files(command, "the table, instead of CSV on standard output")
+    command.add_argument("--save", type=_writable, metavar="FILE", help="save the detector, for watch --model")
+
+
+def add_watch(commands: Any) -> None:
+    """Add ``ssmts watch``."""
+    command = _add(commands, "watch", "watch a stream of readings", WATCH, WATCH_NOTES)
+    known = command.add_mutually_exclusive_group()
+    known.add_argument("--fit", metavar="FILE", help="learn from a CSV or Parquet file first")
+    known.add_argument("--model", metavar="FILE", help="a detector that --save or ssmts.save has written")
+    known.add_argument(
+        "--warmup", type=_count, default=WARMUP, metavar="N", help=f"learn from the first N readings; default: {WARMUP}"
+    )
+    _add_alarm(command)
+    command.add_argument(
+        "--format", choices=("auto", "ndjson", "csv"), default="auto", help="auto tells by the first line"
+    )
+    command.add_argument("--time", metavar="FIELD", help="field of stamps; else ds, time, timestamp, date or datetime")
+    command.add_argument(
+        "--sensors", nargs="+", metavar="FIELD", help="fields to watch; else those of the model, else all others"
+    )
+    command.add_argument("--save", type=_writable, metavar="FILE", help="save the detector at the end, for --model")
+
+
+def _add(commands: Any, name: str, help: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=description, epilog=epilog, formatter_class=raw
+    )
+    command.set_defaults(run=_later(name), refuse_usage=command.error)
+    return command
+
+
+def _later(name: str) -> Callable[[argparse.Namespace], int]:
+    """Run a command whose module is imported only then."""
+
+    def run(options: argparse.Namespace) -> int:
+        code: int = importlib.import_module(f"ssmts.cli._{name}").run(options)
+        return code
+
+    return run
+
+
+def _add_season(command: argparse.ArgumentParser, help: str) -> None:
+    command.add_argument("--season", "-S", type=_season, nargs="+", metavar="S", help=help)
+
+
+def _add_series(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--target", metavar="COLUMN", help="column to forecast")
+    command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
+    command.add_argument("--id", metavar="COLUMN", help="column that names the series")
+    command.add_argument(
+        "--freq", help="frequency of the rows, as pandas writes it; found from the stamps unless given"
+    )
+
+
+def _add_levels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--level", type=_level, nargs="+", default=[80.0, 95.0], metavar="PERCENT", help="intervals; default: 80 95"
+    )
+
+
+def _add_alarm(command: argparse.ArgumentParser) -> None:
+    rate = command.add_mutually_exclusive_group()
+    help = f"share of normal rows that may alarm; default: {FALSE_ALARM_RATE:g}"
+    rate.add_argument("--false-alarm-rate", type=_rate, metavar="RATE", help=help)
+    rate.add_argument(
+        "--contamination", type=_rate, metavar="SHARE", help="share of the training rows that are anomalies"
+    )
+
+
+def _add_files(command: argparse.ArgumentParser, output: str) -> None:
+    command.add_argument(
+        "--plot", type=_writable, metavar="FILE", help="draw into a .png, .svg or .pdf file (needs matplotlib)"
+    )
+    command.add_argument("--output", "-o", type=_table, metavar="FILE", help=f"write {output}: {', '.join(TABLES)}")
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def _season(text: str) -> float:
+    number = _number(text)
+    if not 1 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"a season has more than 1 row, not {text}")
+    return int(number) if number == int(number) else number
+
+
+def _level(text: str) -> float:
+    number = _number(text)
+    if not 1 <= number < 100:
+        raise argparse.ArgumentTypeError(f"a level is a per cent from 1 to below 100 (80, not 0.8), not {text}")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = _number(text)
+    if not 0 < number <= 0.5:
+        raise argparse.ArgumentTypeError(f"a share is above 0 and at most 0.5, not {text}")
+    return number
+
+
+def _writable(text: str) -> str:
+    """A file name in a folder that is there, so that nothing is computed in vain."""
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(Path(text).parent)!r}")
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file in it")
+    return text
+
+
+def _table(text: str) -> str:
+    return _of_kind(text, TABLES)
+
+
+def _picture(text: str) -> str:
+    return _of_kind(text, PICTURES)
+
+
+def _of_kind(text: str, endings: tuple[str, ...]) -> str:
+    if Path(text).suffix.lower() not in endings:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(endings)}, which says the kind of file")
+    return _writable(text)

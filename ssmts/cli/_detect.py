@@ -1,0 +1,91 @@
+"""``ssmts detect``: anomalies in a file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import TooShortError
+from ..stream.watch import counting_rows, most_telling
+from ._arguments import FALSE_ALARM_RATE
+from ._tables import draw, read_frame, read_sensors, write
+
+__all__ = ["alarm_level", "run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the rows of a file."""
+    from .. import InnovationDetector
+
+    rows = read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors)
+    training = _training(options, rows)
+    detector = InnovationDetector(**alarm_level(options)).fit(training)
+    asked: Any = rows
+    if options.train and not training.index.equals(rows.index[: len(training)]) and not _follows(rows, training):
+        detector, asked = counting_rows(detector, list(training.columns)), rows.to_numpy(dtype=np.float64)
+    table = _table(detector, asked, rows)
+    if options.plot:
+        draw(lambda: detector.plot(asked), options.plot)
+    if options.save:
+        from ..persist import save
+
+        save(detector, options.save)
+    write(table, options.output)
+    return 0
+
+
+def alarm_level(options: argparse.Namespace) -> dict[str, float]:
+    """What the command line says of the alarm level, as arguments of a detector."""
+    if options.contamination is not None:
+        return {"contamination": options.contamination}
+    rate = options.false_alarm_rate
+    return {"false_alarm_rate": FALSE_ALARM_RATE if rate is None else rate}
+
+
+def _training(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
+    if options.train is None:
+        return rows
+    if not options.train.isdigit():
+        return read_sensors(read_frame(options.train), time=options.time, sensors=list(rows.columns))
+    count = int(options.train)
+    if not 0 < count <= len(rows):
+        raise TooShortError(
+            f"--train {count} asks for the first {count} rows, but the file has {len(rows)}. Pass 1 to {len(rows)}."
+        )
+    return rows[:count]
+
+
+def _follows(rows: pd.DataFrame, training: pd.DataFrame) -> bool:
+    """Whether the stamps of rows go on where those of the training rows end."""
+    new, known = rows.index, training.index
+    if (
+        not isinstance(new, pd.DatetimeIndex)
+        or not isinstance(known, pd.DatetimeIndex)
+        or (new.tz is None) != (known.tz is None)
+    ):
+        return False
+    return bool(new[0] >= known[-1])
+
+
+def _table(detector: Any, asked: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """Score, p-value, alert and the most telling sensor of each row; blank where no sensor was read."""
+    score = detector.score_samples(asked)
+    parts = detector.explain(asked)
+    sensor, at = most_telling(parts, rows.shape[1])
+    silent = rows.isna().all(axis=1).to_numpy()
+    told = {name: parts[name].to_numpy()[at] for name in ("observed", "expected", "lower", "upper")}
+    table = pd.DataFrame(
+        {
+            "score": score,
+            "p_value": np.exp(score),
+            "alert": score < detector.offset_,
+            "sensor": rows.columns.take(sensor),
+            **told,
+        },
+        index=rows.index,
+    )
+    table.loc[silent, ["score", "p_value", "sensor", *told]] = np.nan
+    return table

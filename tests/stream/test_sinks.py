@@ -1,0 +1,49 @@
+"""Answers to JSON lines: exact numbers, null for what is not finite, and no way to print anything else."""
+
+import io
+import json
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmts.stream import Answer, JsonLines
+from ssmts.stream.sinks import json_line
+
+NUMBER = st.floats()
+TIME = st.one_of(st.none(), st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@given(TIME, NUMBER, st.booleans(), st.one_of(st.none(), st.text()), NUMBER, NUMBER, NUMBER, NUMBER)
+def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed, expected, lower, upper):
+    answer = Answer(time, p_value, alert, sensor, observed, expected, lower, upper, "ok")
+    line = json_line(answer)
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    found = json.loads(line, parse_constant=refuse)
+    wanted = answer._asdict()
+    assert list(found) == list(wanted)
+    for name, value in wanted.items():
+        missing = name != "time" and isinstance(value, float) and not math.isfinite(value)
+        assert found[name] == (None if missing else value)
+
+
+def test_a_block_is_written_at_once_and_flushed():
+    class File(io.BytesIO):
+        calls = []
+
+        def write(self, data):
+            self.calls.append(data)
+
+        def flush(self):
+            self.calls.append("flush")
+
+    JsonLines(File()).send([Answer("0"), Answer("1")])
+    text, flushed = File.calls
+    assert flushed == "flush"
+    assert [json.loads(line)["time"] for line in text.splitlines()] == ["0", "1"]
+    assert text.endswith(b"\n")
