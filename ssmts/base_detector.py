@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +22,11 @@ class SensorRows:
 
     values: FloatArray  # (n_times, n_sensors)
     index: pd.Index | None  # None for arrays
+    columns: tuple[Hashable, ...] | None = None  # None for arrays
+
+    def name(self, sensor: int) -> str:
+        """What a sensor is called in messages: the name of its column, or its number."""
+        return str(sensor) if self.columns is None else repr(self.columns[sensor])
 
     @property
     def elapsed(self) -> FloatArray | None:
@@ -82,7 +88,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self._validate_params()
         rows, table = self._read(X, "X")
         if (dead := np.isnan(rows.values).all(axis=0)).any():
-            name = int(dead.argmax()) if table.columns is None else repr(table.columns[int(dead.argmax())])
+            name = rows.name(int(dead.argmax()))
             raise InputError(f"Sensor {name} is NaN throughout X; there is nothing to learn from. Drop the column.")
         fitted = self._fit(rows)
         self.__dict__.pop("feature_names_in_", None)
@@ -231,8 +237,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             stamps = pd.Series(table.time)
             at = table.time[int((stamps.shift() > stamps).to_numpy().argmax())]
             raise TimeIndexError(f"{what} goes back in time at {at}. Sort the rows: {what}.sort_index().")
-        return SensorRows(table.values, table.time), table
+        return SensorRows(table.values, table.time, table.columns), table
 
 
 def _slice(rows: SensorRows, start: int, stop: int) -> SensorRows:
-    return SensorRows(rows.values[start:stop], None if rows.index is None else rows.index[start:stop])
+    return SensorRows(rows.values[start:stop], None if rows.index is None else rows.index[start:stop], rows.columns)

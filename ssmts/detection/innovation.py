@@ -196,13 +196,14 @@ class InnovationDetector(BaseDetector):
     def _fit(self, rows: SensorRows) -> dict[str, Any]:
         interval = _usual_interval(rows)
         steps = _steps(rows, np.nan, interval)
+        names = [rows.name(i) for i in range(rows.values.shape[1])]
         if self.model == "local_level":
-            model: Any = local_level.fit(rows.values, steps, self.patience)
+            model: Any = local_level.fit(rows.values, steps, self.patience, names)
             start: Any = local_level.start(rows.values.shape[1])
         else:
             from . import structural
 
-            model = structural.fit(self.model, rows.values, steps, self.patience)
+            model = structural.fit(self.model, rows.values, steps, self.patience, names)
             start = structural.start(model)
         innovations, state = _engine(model).run(model, start, rows.values, steps, self.patience)
         return {

@@ -11,6 +11,7 @@ which is simple exponential smoothing with the smoothing parameter K (Muth 1960;
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +95,7 @@ def start(n_sensors: int) -> LevelState:
     return LevelState(zeros, np.full(n_sensors, np.inf), zeros, zeros)
 
 
-def fit(y: Array, steps: Array, patience: int) -> LocalLevel:
+def fit(y: Array, steps: Array, patience: int, names: Sequence[str] | None = None) -> LocalLevel:
     """Estimate gain and innovation variance of every sensor, whatever a few per cent of its readings are.
 
     The innovations of the robust filter are weighed as by a Student t with 4 degrees of freedom: of its log-likelihood, gain
@@ -110,6 +111,8 @@ def fit(y: Array, steps: Array, patience: int) -> LocalLevel:
         Usual intervals that went by since the row before.
     patience : int
         See `run`.
+    names : sequence of str, optional
+        What sensors are called in messages; their numbers by default.
 
     Raises
     ------
@@ -118,9 +121,10 @@ def fit(y: Array, steps: Array, patience: int) -> LocalLevel:
     """
     counts = (~np.isnan(y)).sum(axis=0)
     if counts.min() < FEWEST:
+        few = int(counts.argmin())
         raise TooShortError(
-            f"Sensor {int(counts.argmin())} has {counts.min()} reading(s) in the {len(y)} training row(s), n_samples = {len(y)}; "
-            f"its level and noise need at least {FEWEST}. Train on more rows."
+            f"Sensor {few if names is None else names[few]} has {counts.min()} reading(s) in the {len(y)} training row(s), "
+            f"n_samples = {len(y)}; its level and noise need at least {FEWEST}. Train on more rows."
         )
     columns = [_fit_column(np.ascontiguousarray(column), steps, float(patience)) for column in y.T]
     gain, sd = (np.array(values) for values in zip(*columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,7 +57,9 @@ class StructuralState(NamedTuple):
     lead: float
 
 
-def fit(template: StructuralForecaster, y: Array, steps: Array, patience: int) -> Structural:
+def fit(
+    template: StructuralForecaster, y: Array, steps: Array, patience: int, names: Sequence[str] | None = None
+) -> Structural:
     """Estimate the model of every sensor by maximum likelihood without the readings that stand out.
 
     The likelihood is not robust by itself: readings of which the innovation exceeds five robust standard deviations are masked
@@ -72,6 +75,8 @@ def fit(template: StructuralForecaster, y: Array, steps: Array, patience: int) -
         Usual intervals that went by since the row before.
     patience : int
         See `run`.
+    names : sequence of str, optional
+        What sensors are called in messages; their numbers by default.
 
     Raises
     ------
@@ -85,18 +90,19 @@ def fit(template: StructuralForecaster, y: Array, steps: Array, patience: int) -
             "The model of a detector works on the readings as they are; received a forecaster with transform="
             f"{template.transform!r}. Transform the rows instead and leave transform=None."
         )
-    tasks = (delayed(_fit_sensor)(template, i, y[:, i], steps, patience) for i in range(y.shape[1]))
+    called = [str(i) for i in range(y.shape[1])] if names is None else names
+    tasks = (delayed(_fit_sensor)(template, name, y[:, i], steps, patience) for i, name in enumerate(called))
     units = tuple(Parallel(n_jobs=template.n_jobs, prefer="threads")(tasks))
     return Structural(units, tuple(_direction(unit) for unit in units))
 
 
-def _fit_sensor(template: StructuralForecaster, sensor: int, y: Array, steps: Array, patience: int) -> StructuralUnit:
+def _fit_sensor(template: StructuralForecaster, name: str, y: Array, steps: Array, patience: int) -> StructuralUnit:
     masked = np.zeros(len(y), dtype=bool)
     for _ in range(ROUNDS):
         try:
             fitted = clone(template).set_params(freq=None).fit(np.where(masked, np.nan, y))
         except SsmtsError as error:
-            raise type(error)(f"Sensor {sensor}: {error}") from error
+            raise type(error)(f"Sensor {name}: {error}") from error
         unit: StructuralUnit = fitted.units_[0]
         model = Structural((unit,), (_direction(unit),))
         z = run(model, start(model), y[:, None], steps, patience)[0].z[:, 0]
