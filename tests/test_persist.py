@@ -279,6 +279,22 @@ def test_a_fresh_process_forecasts_the_same(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), forecaster.forecast(9).interval())
 
 
+def test_a_structural_model_of_25_states_is_a_few_kilobytes(tmp_path):
+    rng = np.random.default_rng(0)
+    season = 3 * np.sin(2 * np.pi * np.arange(2000) / 24)
+    values = rng.normal(0, 0.1, 2000).cumsum() + season + rng.normal(size=2000)
+    y = pd.Series(values, index=pd.date_range("2020-01-01", periods=2000, freq="h", tz="Europe/Berlin"), name="load")
+    forecaster = ssmts.StructuralForecaster(trend="local_linear", season_length=24).fit(y)
+    assert forecaster.units_[0].state.mean.shape == (25,)
+    save(forecaster, tmp_path / "model")
+    assert (tmp_path / "model").stat().st_size < 20_000
+    code = "import sys, ssmts; ssmts.load(sys.argv[1]).forecast(48).to_frame().to_pickle(sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "model", tmp_path / "out"], check=True)
+    pd.testing.assert_frame_equal(
+        pd.read_pickle(tmp_path / "out"), forecaster.forecast(48).to_frame(), check_exact=True
+    )
+
+
 def test_equal_estimators_give_equal_files(tmp_path):
     for name in ("a", "b"):
         save(SeasonalNaive(season_length=2).fit(containers()["panel"]), tmp_path / name)
