@@ -18,59 +18,71 @@ MODELS = ("structural", "seasonal_naive", "naive")
 
 COLUMNS = """\
 columns:
-  The file is CSV (comma, semicolon, tab or bar; .gz and the like are unpacked) or Parquet; - reads CSV from standard
-  input. Its stamps are the column given by --time, else the one named ds, time, timestamp, date or datetime, else the
-  only column of text that reads as dates; without one, rows are numbered (--time none numbers them in any case).
-  Stamps must increase, and lie on a regular grid from which rows may be absent. Empty fields are missing values.
+  The file is CSV (comma, semicolon, tab or bar; .gz and the like are unpacked) or Parquet; - reads CSV
+  from standard input. Empty fields are missing values.
+  Stamps are the column given by --time, else the one named ds, time, timestamp, date or datetime, else
+  the only column of text that reads as dates. Without one, rows are numbered, as by --time none.
 """
 TARGET = """\
-  A column unique_id, or the one given by --id, tells several series apart. What is forecast is the column given by
-  --target, else y or value, else the only column of numbers that is left; other columns are not used.
+  Stamps increase, on a regular grid from which rows may be absent.
+  A column unique_id, or the one given by --id, tells several series apart. What is forecast is the column
+  given by --target, else y or value, else the only column of numbers; other columns are not used.
 """
-SENSORS = (
-    "  Every other column of numbers is a sensor, unless --sensors names them. Stamps may be irregular or missing.\n"
-)
+SENSORS = """\
+  Stamps may be irregular or twice the same, but do not decrease.
+  Every other column of numbers is a sensor, unless --sensors names them.
+"""
 
 FORECAST = """\
-Forecast the rows after the last one of each series: mean and central intervals, as CSV on standard output or as the file
-that --output names.
+Forecast the rows after the last one of each series: mean and central intervals, as CSV on standard
+output or as the file that --output names.
 """
 BACKTEST = """\
-Forecast from many cutoffs in the past, set the forecasts against what came, and print one table: errors (MASE relative
-to the seasonal naive error in the training rows, MAE, sMAPE, CRPS), the share of values inside each interval in per cent, and seconds.
+Forecast from many cutoffs in the past, set the forecasts against what came, and print one table: errors
+(MASE is relative to the seasonal naive error in the training rows; MAE; sMAPE; CRPS), the share of values
+inside each interval in per cent, and seconds.
 """
 WINDOWS = """\
 windows:
-  Windows of --horizon rows start every --step rows, and the last one ends at the last row. Models are fitted once, on the rows before the
-  first window, and then only take up new rows; --refit fits again in every window.
-  Unless --windows says how many: a data set with published train and test rows is fitted on the train rows and scored on
-  every window of the test rows (rows between them are taken up); of any other series, as many windows
-  as fit into the last fifth of the rows, 100 at most.
+  Windows of --horizon rows start every --step rows, and the last one ends at the last row. Models are
+  fitted once, on the rows before the first window, and then only take up new rows; --refit fits again in
+  every window. Unless --windows says how many there are:
+  - a data set with published train and test rows is fitted on the train rows, takes up those between, and
+    is scored on every window of the test rows (with --refit, or of many series, as below);
+  - of anything else, as many windows as fit into the last fifth of the rows, 100 at most.
 """
 DETECT = """\
-Score the rows of a file, one after the other, and say which are in alarm: CSV on standard output, or the file that
---output names, with the columns score (log of p_value), p_value, alert, sensor (the one that adds most), and that sensor's
-observed, expected, lower and upper.
+Score the rows of a file, one after the other, and say which are in alarm: CSV on standard output, or the
+file that --output names. Its columns are score (the logarithm of p_value), p_value, alert, sensor (the one
+that adds most), and the observed, expected, lower and upper value of that sensor.
+"""
+TRAINING = """\
+training:
+  With --train ROWS the first rows are training rows and are scored too. With --train FILE the rows of FILE
+  go on after those of the training file, at their stamps if these are later, else one usual step later.
+
 """
 WATCH = """\
 Read NDJSON or CSV from standard input line by line, and answer each reading with one JSON object, at once:
 
   {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,"status":..}
 
-sensor is the one that adds most to the p-value's smallness; observed, expected, lower and upper are its own. status is
-warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What is not known is null.
+sensor is the one that adds most to the strangeness of the reading; observed, expected, lower and upper are
+its own. status is warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What
+is not known is null.
 """
 WATCH_NOTES = """\
 readings:
-  CSV begins with a header line; NDJSON has an object a line, {"time": "08:00", "flow": 1.5, "heat": null}. An empty field, null, NaN or NA,
-  or in NDJSON an absent field, is a silent sensor. Other lines that cannot be read get no answer and stop nothing; each is
-  reported on standard error with its number, and a summary follows at the end.
-  Readings count in the order in which they come. Times are handed through as they are: they may be irregular, twice the
-  same, or go backwards. Memory does not grow.
+  CSV begins with a header line; NDJSON has an object a line, {"time": "08:00", "flow": 1.5, "heat": null}.
+  A field that is empty, null, NaN or NA (or, in NDJSON, absent) is a silent sensor.
+  Other lines that cannot be read get no answer and stop nothing; each is reported on standard error with
+  its number. A summary follows at the end.
+  Readings count in the order in which they come. Their times are handed through as they are: they may be
+  irregular, twice the same, or go backwards. Memory does not grow.
 
 exit codes:
-  0 at the end of the input and on SIGTERM, 130 on the interrupt key, 141 when nobody reads the answers any more; in all
-  three cases what was read has been answered, and --save is done. 1 and 2 as for `ssmts --help`.
+  0 at the end of the input and on SIGTERM, 130 on the interrupt key, 141 when nobody reads the answers any
+  more. In all three cases what was read has been answered, and --save is done. 1, 2: see `ssmts --help`.
 """
 
 
@@ -110,7 +122,7 @@ def add_backtest(commands: Any) -> None:
 
 def add_detect(commands: Any) -> None:
     """Add ``ssmts detect``."""
-    command = _add(commands, "detect", "find anomalies in a file", DETECT, COLUMNS + SENSORS)
+    command = _add(commands, "detect", "find anomalies in a file", DETECT, TRAINING + COLUMNS + SENSORS)
     command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
     command.add_argument(
         "--train",
@@ -193,7 +205,7 @@ def _add_alarm(command: argparse.ArgumentParser) -> None:
 
 def _add_files(command: argparse.ArgumentParser, output: str) -> None:
     command.add_argument(
-        "--plot", type=_writable, metavar="FILE", help="draw into a .png, .svg or .pdf file (needs matplotlib)"
+        "--plot", type=_picture, metavar="FILE", help="draw into a .png, .svg or .pdf file (needs matplotlib)"
     )
     command.add_argument("--output", "-o", type=_table, metavar="FILE", help=f"write {output}: {', '.join(TABLES)}")
 

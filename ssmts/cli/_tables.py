@@ -199,7 +199,7 @@ def _stamps(column: pd.Series) -> pd.Index:
         return pd.DatetimeIndex(_dates(column))
     except (ValueError, TypeError, UserWarning) as error:
         raise InputError(
-            f"The column {column.name!r} cannot be read as dates: {error}. Write them like 2024-01-31 "
+            f"The column {column.name!r} cannot be read as dates: {str(error).partition('. You might')[0]}. Write them like 2024-01-31 "
             "or 2024-01-31T08:00, or number the rows with --time none."
         ) from error
 
@@ -218,7 +218,10 @@ def _dates(column: pd.Series) -> pd.Series:
     offset = text.str.contains(r"\d(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a format that pandas cannot tell would be guessed row by row
-        return pd.to_datetime(column, utc=bool(offset))
+        try:
+            return pd.to_datetime(column, utc=bool(offset), format="ISO8601")
+        except ValueError:
+            return pd.to_datetime(column, utc=bool(offset))
 
 
 def _listed(names: Any, most: int = 12) -> str:
