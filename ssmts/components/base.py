@@ -107,6 +107,25 @@ class Component(ABC):
         picks = [[name == owner for owner in structure.variance_of] for name in self.variance_names]
         return np.asarray(np.array(picks, dtype=float).reshape(-1, len(transition)) @ power.T)
 
+    def spread(self, values: Array) -> tuple[int, float, Array] | None:
+        """How to move a process variance together with other parameters in a search; None to move it as it is.
+
+        Parameters
+        ----------
+        values : array (n_parameters,)
+            Parameter values.
+
+        Returns
+        -------
+        place : int
+            Which parameter is that variance.
+        ratio : float
+            What is moved in its stead, per unit of it; depends on the other parameters.
+        slopes : array (n_parameters,)
+            Derivatives of the ratio.
+        """
+        return None
+
     @property
     def variance_names(self) -> tuple[str, ...]:
         """Those of the parameters that are variances."""

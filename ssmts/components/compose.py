@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -223,17 +223,34 @@ class Composition:
 
     def to_free(self, values: Array) -> Array:
         """Free numbers of parameter values."""
-        return np.concatenate([g.transform.to_free(values[s]) for g, s in self._grouped()])
+        free = np.concatenate([g.transform.to_free(values[s]) for g, s in self._grouped()])
+        for at, _, ratio, _ in self._spreads(values):
+            free[at] *= ratio
+        return free
 
     def from_free(self, free: Array) -> Array:
         """Parameter values of free numbers."""
-        return np.concatenate([g.transform.from_free(free[s]) for g, s in self._grouped()])
+        values = np.concatenate([g.transform.from_free(free[s]) for g, s in self._grouped()])
+        for at, _, ratio, _ in self._spreads(values):
+            values[at] /= ratio
+        return values
 
     def free_jacobian(self, free: Array) -> Array:
         """Derivatives of the parameters with respect to the free numbers (n_parameters, n_parameters)."""
         if self.is_variance.all():
             return np.eye(free.size)
-        return np.asarray(block_diag(*[g.transform.jacobian(free[s]) for g, s in self._grouped()]))
+        out = np.asarray(block_diag(*[g.transform.jacobian(free[s]) for g, s in self._grouped()]))
+        values = self.from_free(free)
+        for at, parameters, ratio, slopes in self._spreads(values):
+            out[at] /= ratio
+            out[at] -= values[at] / ratio * (slopes @ out[parameters])
+        return out
+
+    def _spreads(self, values: Array) -> Iterator[tuple[int, slice, float, Array]]:
+        for component, _, parameters in self._moving:
+            spread = component.spread(values[parameters])
+            if spread is not None:
+                yield parameters.start + spread[0], parameters, spread[1], spread[2]
 
     def free_limits(self) -> Array:
         """Limits of the free numbers (n_parameters, 2)."""

@@ -60,6 +60,8 @@ class Spectrum:
             out[parameters] = gains
         spectrum = values[model.is_variance] @ out[model.is_variance]
         free = model.to_free(values)
+        scale = np.diagonal(model.free_jacobian(free))
+        out[model.is_variance] *= scale[model.is_variance, None]
         for component, parameters in model.parts():
             for i in range(parameters.start, parameters.stop):
                 if not model.is_variance[i]:

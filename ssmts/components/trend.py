@@ -128,6 +128,11 @@ class DampedTrend(Component):
         initial = np.array([[0.0, 0.0], [0.0, slope_var / (1 - damping**2)]])
         return Block(transition, np.array([level_var, slope_var]), initial)
 
+    def spread(self, values: Array) -> tuple[int, float, Array]:
+        """The slope's stationary variance, which stays put as the slope tends to a constant: damping to 1, slope_var to 0."""
+        rest = 1 - values[2] ** 2
+        return 1, 1 / rest, np.array([0.0, 0.0, 2 * values[2] / rest**2])
+
     def pull_back(self, values: Array, block: Block, gradient: Block) -> Array:
         """Chain rule through the transition and the stationary variance."""
         _, slope_var, damping = values

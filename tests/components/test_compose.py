@@ -205,7 +205,7 @@ def test_expected_information_is_close_to_the_exact_one():
 
 def test_information_of_the_scale_is_half_the_number_of_observations():
     """Multiplying all variances by c is one parameter, whose information for log c is n / 2."""
-    variances = VALUES * FULL.is_variance
+    variances = FULL.to_free(VALUES) * FULL.is_variance
     information = Spectrum(FULL, 200).information(VALUES, 190)
     np.testing.assert_allclose(variances @ information @ variances, 95, rtol=1e-9)
 
