@@ -12,5 +12,6 @@ array([[3.]])
 from ssmts.core.gaussian._filter import filter, forecast, loglik, step
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._score import score
+from ssmts.core.gaussian._simulate import simulate
 
-__all__ = ["Packed", "filter", "forecast", "loglik", "pack", "score", "step"]
+__all__ = ["Packed", "filter", "forecast", "loglik", "pack", "score", "simulate", "step"]
