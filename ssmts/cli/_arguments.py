@@ -92,7 +92,12 @@ def add_forecast(commands: Any) -> None:
     command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
     command.add_argument("--horizon", "-H", type=_count, required=True, help="rows to forecast")
     _add_season(command, "rows in a season, several for several seasons; none unless given")
-    command.add_argument("--model", choices=MODELS, default="structural", help="default: structural")
+    command.add_argument(
+        "--model",
+        choices=MODELS,
+        default="structural",
+        help="default: structural; seasonal_naive takes the first season, in whole rows",
+    )
     _add_series(command)
     _add_levels(command)
     _add_files(command, "the table, instead of CSV on standard output")
@@ -110,14 +115,18 @@ def add_backtest(commands: Any) -> None:
     command.add_argument("--horizon", "-H", type=_count, help="rows in a window; that of the data set unless given")
     _add_season(command, "rows in a season, several for several seasons; that of the data set unless given")
     command.add_argument(
-        "--models", nargs="+", choices=MODELS, metavar="MODEL", help=f"of {', '.join(MODELS)}; default: the first two"
+        "--models",
+        nargs="+",
+        choices=MODELS,
+        metavar="MODEL",
+        help=f"of {', '.join(MODELS)}; default: structural, and seasonal_naive if there is a season, else naive",
     )
     command.add_argument("--windows", type=_count, metavar="N", help="number of windows, see below")
     command.add_argument("--step", type=_count, help="rows from one window to the next; the horizon unless given")
     command.add_argument("--refit", action="store_true", help="fit again in every window")
     _add_series(command)
     _add_levels(command)
-    _add_files(command, "every forecast beside what came, of all models")
+    _add_files(command, "every forecast beside what came, of all models", "the first model's forecasts")
 
 
 def add_detect(commands: Any) -> None:
@@ -203,9 +212,9 @@ def _add_alarm(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_files(command: argparse.ArgumentParser, output: str) -> None:
+def _add_files(command: argparse.ArgumentParser, output: str, picture: str = "it") -> None:
     command.add_argument(
-        "--plot", type=_picture, metavar="FILE", help="draw into a .png, .svg or .pdf file (needs matplotlib)"
+        "--plot", type=_picture, metavar="FILE", help=f"draw {picture}: .png, .svg or .pdf (needs matplotlib)"
     )
     command.add_argument("--output", "-o", type=_table, metavar="FILE", help=f"write {output}: {', '.join(TABLES)}")
 

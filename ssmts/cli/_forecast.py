@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def forecaster(model: str, season: list[float] | None, options: argparse.Namespace) -> Any:
-    """The forecaster of a name; refuses seasons that it does not have."""
+    """The forecaster of a name; the seasonal naive one takes the first season, in whole rows."""
     import ssmts
 
     if model == "naive":
@@ -34,6 +34,6 @@ def forecaster(model: str, season: list[float] | None, options: argparse.Namespa
     if model == "structural":
         length = None if not season else season[0] if len(season) == 1 else tuple(season)
         return ssmts.StructuralForecaster(season_length=length, freq=options.freq)
-    if season and len(season) == 1 and isinstance(season[0], int):
-        return ssmts.SeasonalNaive(season_length=season[0], freq=options.freq)
-    return options.refuse_usage(f"seasonal_naive needs one --season of a whole number of rows, not {season}")
+    if not season:
+        return options.refuse_usage("seasonal_naive needs a --season")
+    return ssmts.SeasonalNaive(season_length=round(season[0]), freq=options.freq)

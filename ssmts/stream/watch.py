@@ -96,7 +96,7 @@ class Watch:
     >>> from ssmts import InnovationDetector
     >>> from ssmts.stream import Reading, Watch
     >>> rng = np.random.default_rng(0)
-    >>> watch = Watch(InnovationDetector().fit(rng.normal(size=200)), sensors=["flow"])
+    >>> watch = Watch(InnovationDetector().fit(rng.normal(size=(200, 1))), sensors=["flow"])
     >>> [answer.status for answer in watch.answer([Reading(1, "08:00", [0.3]), Reading(2, "08:01", [25.0])])]
     ['ok', 'alert']
     """
