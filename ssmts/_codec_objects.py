@@ -140,9 +140,10 @@ def function_name(function: Any) -> str | None:
     if is_ours(function):
         name = name_of(function)
         return name if "<" not in name and find(name) is function else None
+    name = str(function.__name__)
     for module in _FUNCTION_MODULES:
-        if vars(importlib.import_module(module)).get(function.__name__) is function:
-            return f"{module}:{function.__name__}"
+        if vars(importlib.import_module(module)).get(name) is function:
+            return f"{module}:{name}"
     return None
 
 
