@@ -313,6 +313,7 @@ def test_backtest_of_an_embedded_data_set_knows_horizon_and_season(call, tmp_pat
     )
     card = load_classic("elnino").card
     assert code == 0
+    assert call("backtest", "--dataset", "elnino", "--models", "naive")[1].startswith("8 windows of 18 rows")
     assert out.startswith(f"2 windows of {card.horizon} rows")
     assert (tmp_path / "b.png").stat().st_size > 10_000
 
@@ -322,7 +323,9 @@ def test_backtest_takes_the_last_fifth_of_a_file(call, sales):
     assert call("backtest", sales, "--horizon", 2, "--step", 1, "--models", "naive")[1].startswith(
         "7 windows of 2 rows"
     )
-    assert call("backtest", sales, "--horizon", 20, "--models", "naive")[1].startswith("1 windows of 20 rows")
+    assert call("backtest", sales, "--horizon", 20, "--models", "naive")[1].startswith(
+        "1 window of 20 rows, cutoff 2024-01-20"
+    )
 
 
 @pytest.mark.data

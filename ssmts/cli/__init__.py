@@ -18,7 +18,7 @@ DESCRIPTION = "Forecast time series, backtest forecasters, and watch sensors for
 EPILOG = """\
 examples:
   ssmts forecast sales.csv --horizon 12 --season 12 --plot sales.png
-  ssmts backtest --dataset co2
+  ssmts backtest --dataset elnino
   ssmts detect machine.csv --train 1000 --output alerts.csv
   tail -f readings.ndjson | ssmts watch --fit normal.csv
 

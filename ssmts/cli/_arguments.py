@@ -110,7 +110,7 @@ def add_backtest(commands: Any) -> None:
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("file", metavar="FILE", nargs="?", help="CSV or Parquet; - for CSV on standard input")
     source.add_argument(
-        "--dataset", metavar="NAME", help="a data set of ssmts.datasets, such as co2, ETTh1, nab/nyc_taxi"
+        "--dataset", metavar="NAME", help="a data set of ssmts.datasets, such as elnino, ETTh1, nab/nyc_taxi"
     )
     command.add_argument("--horizon", "-H", type=_count, help="rows in a window; that of the data set unless given")
     _add_season(command, "rows in a season, several for several seasons; that of the data set unless given")

@@ -20,7 +20,7 @@ MOST_WINDOWS = 100
 class _Task(NamedTuple):
     """What to backtest on."""
 
-    y: pd.Series | pd.DataFrame
+    y: pd.Series
     horizon: int
     season: list[float] | None
     n_windows: int
@@ -53,12 +53,16 @@ def run(options: argparse.Namespace) -> int:
         write(pd.concat(frames), options.output)
     if options.plot:
         draw(results[0].plot, options.plot)
-    first = results[0]
-    print(
-        f"{first.n_windows} windows of {first.horizon} rows, cutoffs from {first.frame['cutoff'].min()} to {first.frame['cutoff'].max()}\n"
-    )
+    print(_heading(results[0]), end="\n\n")
     print(pd.concat(rows).to_string(float_format=lambda value: f"{value:.4g}"))
     return 0
+
+
+def _heading(result: Any) -> str:
+    first, last = result.frame["cutoff"].min(), result.frame["cutoff"].max()
+    if result.n_windows == 1:
+        return f"1 window of {result.horizon} rows, cutoff {first}"
+    return f"{result.n_windows} windows of {result.horizon} rows, cutoffs from {first} to {last}"
 
 
 def _line(result: Any, season: list[float] | None) -> pd.DataFrame:
@@ -85,31 +89,36 @@ def _of_dataset(options: argparse.Namespace) -> _Task:
 
     if given := [f"--{name}" for name in ("time", "id") if getattr(options, name)]:
         options.refuse_usage(f"a --dataset knows its columns: {' and '.join(given)} is for a FILE")
-    y, card = load_dataset(options.dataset, progress=True)
-    if isinstance(y, pd.DataFrame):
-        if options.target not in y:
-            names = ", ".join(map(str, y.columns))
-            what = f"no column {options.target!r}" if options.target else "several columns"
-            raise InputError(f"{card.name} has {what}; name one of {names} with --target.")
-        y = y[options.target]
-    elif options.target not in (None, y.name):
-        raise InputError(f"{card.name} has the single column {y.name!r}, not {options.target!r}. Leave --target out.")
+    data, card = load_dataset(options.dataset, progress=True)
+    y = _column(data, card.name, options.target)
     horizon: int | None = options.horizon or card.horizon
     if horizon is None:
         raise InputError(f"{card.name} has no customary horizon; pass --horizon.")
-    known = card.season_length if card.season_length != 1 else None
-    season = options.season or (None if known is None else [int(known) if known == int(known) else known])
-    train, test = card.split.get("train"), card.split.get("test")
-    if options.windows or options.refit or train is None or test is None or y.index.nlevels > 1:
+    known = None if card.season_length == 1 else card.season_length
+    season = options.season or (None if known is None else [known])
+    published = {"train", "test"} <= set(card.split) and card.family != "classic"
+    if options.windows or options.refit or not published or y.index.nlevels > 1:
         return _Task(y, horizon, season, _windows(y, horizon, options), None)
     positions = range(len(y))
-    n_train, first, stop = len(positions[train]), positions[test][0], positions[test][-1] + 1
-    windows = 1 + (stop - n_train - horizon) // (options.step or horizon)
-    if windows < 1:
+    n_train, test = len(positions[card.split["train"]]), positions[card.split["test"]]
+    if horizon > len(test):
         raise TooShortError(
-            f"The test rows of {card.name} hold no window of {horizon} rows; pass a smaller --horizon, or --windows."
+            f"{card.name} has {len(test)} test rows, fewer than the horizon of {horizon}. Pass --windows."
         )
-    return _Task(y[:stop], horizon, season, windows, y.index[first - 1])
+    windows = 1 + (test.stop - n_train - horizon) // (options.step or horizon)
+    return _Task(y[: test.stop], horizon, season, windows, y.index[test.start - 1])
+
+
+def _column(data: pd.Series | pd.DataFrame, name: str, target: str | None) -> pd.Series:
+    """The column to forecast of a data set."""
+    if isinstance(data, pd.Series):
+        if target not in (None, data.name):
+            raise InputError(f"{name} has the single column {data.name!r}, not {target!r}. Leave --target out.")
+        return data
+    if target not in data:
+        what = f"no column {target!r}" if target else "several columns"
+        raise InputError(f"{name} has {what}; name one of {', '.join(map(str, data.columns))} with --target.")
+    return data[target]
 
 
 def _windows(y: pd.Series, horizon: int, options: argparse.Namespace) -> int:
