@@ -161,8 +161,8 @@ def run(
 
 
 def bounded_scale(z: Array) -> float:
-    """Scale of standardised innovations, 1 for normal ones, whatever a few per cent of them are; NaN are left out."""
-    seen = np.abs(z[~np.isnan(z)])
+    """Scale of standardised innovations, 1 for normal ones, whatever a few per cent of them are."""
+    seen = np.abs(z)
     moving = seen[seen > 0]
     if not len(moving):
         return 1.0
@@ -172,6 +172,15 @@ def bounded_scale(z: Array) -> float:
         square = (T_UNITS * seen / scale) ** 2
         scale = max(scale * float(np.sqrt(np.mean(5.0 * square / (4.0 + square)))), least)
     return scale
+
+
+def bounded_loss(innovations: Innovations) -> tuple[float, float]:
+    """The loss that `fit` minimises, for innovations of any model with variances free of scale, and their scale."""
+    seen = ~np.isnan(innovations.z)
+    scale = bounded_scale(innovations.z[seen])
+    square = (T_UNITS * innovations.z[seen] / scale) ** 2
+    loss = np.log(scale * innovations.sd[seen]) + 2.5 * np.log1p(0.25 * np.minimum(square, FURTHEST))
+    return float(np.mean(loss)), scale
 
 
 @kernel

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from ssmts.core.gaussian import step
-from ssmts.core.types import Array, State
-from ssmts.detection.local_level import Innovations, bounded_scale
-from ssmts.detection.robust import GATE, LARGEST, clipped, persistent, weight
-from ssmts.exceptions import InputError, SsmtsError
+from ssmts.core.gaussian import smooth
+from ssmts.core.gaussian._filter import advance, innovate
+from ssmts.core.gaussian._forward import begin, unresolved, unsound
+from ssmts.core.gaussian._recursions import unpack
+from ssmts.core.types import Array, Index, State
+from ssmts.detection.local_level import Innovations, bounded_loss
+from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent, weight
+from ssmts.exceptions import InputError, InputTypeError, SsmtsError
 from ssmts.forecasting._structural_unit import StructuralUnit, prior, ready
-
-if TYPE_CHECKING:
-    from ssmts.forecasting.structural import StructuralForecaster
+from ssmts.forecasting.structural import StructuralForecaster
 
 GROSS = 5.0  # robust standard deviations from which on a training reading is masked
-ROUNDS = 4  # fits at most, each with the readings masked that stood out of the one before
+ROUNDS = 12  # fits at most, each with the readings masked that stood out of the one before
+SLOWER = (
+    1.0,
+    0.1,
+    0.01,
+    0.001,
+)  # factors tried on the process variances, which a shift among the training rows inflates
+NEAR = 3000  # training rows that the state of the first one is taken from
 
 
 class Structural(NamedTuple):
@@ -30,12 +39,15 @@ class Structural(NamedTuple):
     ----------
     units : tuple of StructuralUnit
         The state in them is not used.
-    shift : (n_sensors, ...) tuple of arrays
-        For each sensor the direction in which its state moves when the level of the readings does, (n_states,).
+    starts : tuple of State
+        Predictions of the first training row, from all of them but those that stood out.
+    directions : tuple of arrays (n_states,)
+        Where the state of each sensor goes when the level of its readings moves by one.
     """
 
     units: tuple[StructuralUnit, ...]
-    shift: tuple[Array, ...]
+    starts: tuple[State, ...]
+    directions: tuple[Array, ...]
 
 
 class StructuralState(NamedTuple):
@@ -63,13 +75,14 @@ def fit(
     """Estimate the model of every sensor by maximum likelihood without the readings that stand out.
 
     The likelihood is not robust by itself: readings of which the innovation exceeds five robust standard deviations are masked
-    and the model is fitted again, until the same ones stand out. All variances are then brought to the scale of the bulk
-    of the innovations, as those of a local level are.
+    and the model is fitted again, until the same ones stand out. The variances that were estimated are brought to the scale of the
+    bulk of the innovations, those of the process to the tenth, hundredth or thousandth if that lowers the bounded loss by which
+    local levels are fitted: after a shift the likelihood takes the level for restless, but the filter restarts.
 
     Parameters
     ----------
     template : StructuralForecaster
-        Cloned for every sensor; without `transform`.
+        Cloned for every sensor; without `target_transform`.
     y : (n_times, n_sensors)
     steps : (n_times,)
         Usual intervals that went by since the row before.
@@ -85,34 +98,73 @@ def fit(
     TooShortError
         If a sensor has fewer readings than the model needs.
     """
-    if template.transform is not None:
+    if not isinstance(template, StructuralForecaster):
+        raise InputTypeError(f'model must be "local_level" or a StructuralForecaster; received {template!r}.')
+    if template.target_transform is not None:
         raise InputError(
-            "The model of a detector works on the readings as they are; received a forecaster with transform="
-            f"{template.transform!r}. Transform the rows instead and leave transform=None."
+            "The model of a detector works on the readings as they are; received a forecaster with target_transform="
+            f"{template.target_transform!r}. Transform the rows instead and leave it None."
         )
     called = [str(i) for i in range(y.shape[1])] if names is None else names
     tasks = (delayed(_fit_sensor)(template, name, y[:, i], steps, patience) for i, name in enumerate(called))
-    units = tuple(Parallel(n_jobs=template.n_jobs, prefer="threads")(tasks))
-    return Structural(units, tuple(_direction(unit) for unit in units))
+    parts = Parallel(n_jobs=template.n_jobs, prefer="threads")(tasks)
+    return Structural(*(tuple(part) for part in zip(*parts)))
 
 
-def _fit_sensor(template: StructuralForecaster, name: str, y: Array, steps: Array, patience: int) -> StructuralUnit:
+def _fit_sensor(
+    template: StructuralForecaster, name: str, y: Array, steps: Array, patience: int
+) -> tuple[StructuralUnit, State, Array]:
     masked = np.zeros(len(y), dtype=bool)
+    at = np.cumsum(_moves(steps, 0.0)[0]) - 1
     for _ in range(ROUNDS):
+        grid = np.full(at[-1] + 1, np.nan)
+        grid[at] = np.where(masked, np.nan, y)
         try:
-            fitted = clone(template).set_params(freq=None).fit(np.where(masked, np.nan, y))
+            fitted = clone(template).set_params(freq=None).fit(grid)
         except SsmtsError as error:
+            if masked.any():  # what is left does not determine the model any more
+                break
             raise type(error)(f"Sensor {name}: {error}") from error
-        unit: StructuralUnit = fitted.units_[0]
-        model = Structural((unit,), (_direction(unit),))
-        z = run(model, start(model), y[:, None], steps, patience)[0].z[:, 0]
-        scale = bounded_scale(z)
-        before, masked = masked, np.abs(z) > GROSS * scale
+        model, z = _rescaled(fitted.units_[0], grid, y, steps, patience)
+        size = np.abs(np.nan_to_num(z))
+        # The largest first: they may have made others stand out.
+        largest = size > size[~masked].max(initial=0.0) / 3
+        before, masked = masked, (size > GROSS) & (masked | largest)
         if np.array_equal(masked, before):
             break
-    variances = ready(unit.components, unit.parameters)[0].is_variance
-    scaled = np.where(variances, scale**2, 1.0) * np.array(unit.parameters)
-    return unit._replace(parameters=tuple(scaled.tolist()))
+    return model.units[0], model.starts[0], model.directions[0]
+
+
+def _rescaled(unit: StructuralUnit, grid: Array, y: Array, steps: Array, patience: int) -> tuple[Structural, Array]:
+    """The model with the process variances of least loss and all variances to the scale of the bulk, and its innovations."""
+    composition = ready(unit.components, unit.parameters)[0]
+    values = np.array(unit.parameters)
+    free = composition.is_variance & np.array(unit.free)
+    process = free & (np.array(composition.parameter_names) != "obs_var")
+    found = []
+    for factor in SLOWER if process.any() else SLOWER[:1]:
+        slower = np.where(process, factor * values, values)
+        model = _sensor_model(unit, slower, grid)
+        innovations, _ = run(model, start(model), y[:, None], steps, patience, full=True)
+        loss, scale = bounded_loss(innovations)
+        found.append((loss, np.where(free, scale**2 * slower, slower), innovations.z[:, 0] / scale))
+    _, best, z = min(found, key=lambda one: one[0])
+    return _sensor_model(unit, best, grid), z
+
+
+def _sensor_model(unit: StructuralUnit, parameters: Array, grid: Array) -> Structural:
+    """The model of one sensor at other parameter values."""
+    unit = unit._replace(parameters=tuple(parameters.tolist()))
+    return Structural((unit,), (_opening(unit, grid),), (_direction(unit),))
+
+
+def _opening(unit: StructuralUnit, grid: Array) -> State:
+    """The state of the first row given all rows near it: a diffuse start would take its first readings, right or wrong, as they are."""
+    smoothed = smooth(ready(unit.components, unit.parameters)[1], grid[:NEAR, None] - unit.shift)
+    mean, cov = smoothed.smoothed_mean[0], smoothed.smoothed_cov[0]
+    if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+        return prior(unit)
+    return State(mean, cov, np.zeros_like(cov), 0)
 
 
 def _direction(unit: StructuralUnit) -> Array:
@@ -130,9 +182,9 @@ def _direction(unit: StructuralUnit) -> Array:
 
 
 def start(model: Structural) -> StructuralState:
-    """The state before the first row: nothing is known."""
+    """The state before the first training row."""
     zeros = np.zeros(len(model.units))
-    return StructuralState(tuple(prior(unit) for unit in model.units), zeros, zeros, 0.0)
+    return StructuralState(model.starts, zeros, zeros, 0.0)
 
 
 def run(
@@ -157,19 +209,84 @@ def run(
     kept = n if full else 0
     out = Innovations(np.empty((kept, d)), np.empty((kept, d)), np.empty((n, d)))
     moves, lead = _moves(steps, state.lead)
-    states, rise, fall = list(state.states), state.rise.copy(), state.fall.copy()
+    states, rise, fall = [], np.empty(d), np.empty(d)
     for i, unit in enumerate(model.units):
-        sensor = _Sensor(unit, model.shift[i], patience)
-        for t in range(n):
-            for _ in range(moves[t] - 1):
-                states[i] = step(sensor.packed, states[i], [np.nan])[0]
-            if full:
-                out.expected[t, i], out.sd[t, i] = sensor.predicted(states[i])
-            out.z[t, i], states[i], rise[i], fall[i] = sensor.learn(states[i], y[t, i], rise[i], fall[i])
+        packed = ready(unit.components, unit.parameters)[1]
+        m, P, A = begin(packed, state.states[i])
+        expected, sd, z = np.empty(n), np.empty(n), np.empty(n)
+        done = _filter(
+            packed.layout, packed.values, packed.offset, y[:, i] - unit.shift, moves, model.directions[i], m, P, A,
+            state.rise[i], state.fall[i], float(patience), expected, sd, z,
+        )  # fmt: skip
+        A, t, wrong, rise[i], fall[i] = done
+        if wrong:
+            raise unsound(t, wrong, m, P)
+        states.append(State(m, P, unresolved(A, A.shape[1]), A.shape[1]))
+        out.z[:, i] = z
+        if full:
+            out.expected[:, i], out.sd[:, i] = expected + unit.shift, sd
     return out, StructuralState(tuple(states), rise, fall, lead)
 
 
-def _moves(steps: Array, lead: float) -> tuple[list[int], float]:
+@kernel
+def _filter(
+    index: Index, value: Array, b: Array, y: Array, moves: Index, direction: Array, m: Array, P: Array, A: Array,
+    rise: float, fall: float, patience: float, expected: Array, sd: Array, z: Array,
+) -> tuple[Array, int, int, float, float]:  # fmt: skip
+    """Filter the readings of one sensor, moving m, P, A to the row after them.
+
+    Returns (diffuse factor, last row, what went wrong there, rise, fall).
+    """
+    value = value.copy()  # the noise of a reading beyond the gate is raised in place
+    model = unpack(index)
+    row, v, S, W = np.empty((1, 1)), np.empty(1), np.empty((1, 1)), np.empty((m.size, m.size))
+    wrong = 0
+    for t in range(y.size):
+        row[0, 0] = np.nan
+        for _ in range(moves[t] - 1):
+            A, wrong = _advance(index, value, b, row, m, P, A, v, S)
+        row[0, 0] = 0.0
+        innovate(index, value, model, row, m, P, W, v, S)
+        known, mean, total = A.shape[1] == 0, -v[0], S[0, 0]
+        expected[t], sd[t], z[t] = (mean, math.sqrt(total), np.nan) if known else (np.nan, np.inf, np.nan)
+        row[0, 0] = y[t]
+        noise, jump = value[model.R], 0.0
+        if known and not math.isnan(y[t]):
+            z[t] = min(max((y[t] - mean) / sd[t], -LARGEST), LARGEST)
+            rise, fall = clipped(z[t], rise, fall)
+            if persistent(rise, fall, patience):
+                rise, fall, jump, row[0, 0] = 0.0, 0.0, y[t] - mean, np.nan
+            else:
+                value[model.R] += total * (1.0 / weight(z[t]) ** 2 - 1.0)
+        if not wrong:
+            A, wrong = _advance(index, value, b, row, m, P, A, v, S)
+        value[model.R] = noise
+        if wrong:
+            return A, t, wrong, rise, fall
+        if jump != 0.0:
+            _restart(direction, jump, total, m, P)
+    return A, y.size, 0, rise, fall
+
+
+@kernel
+def _advance(
+    index: Index, value: Array, b: Array, row: Array, m: Array, P: Array, A: Array, v: Array, S: Array
+) -> tuple[Array, int]:
+    """Move m, P, A over one row; returns what of A is still diffuse, and what went wrong."""
+    _, rank, wrong = advance(index, value, b, row, m, P, A, v, S)
+    return (A if rank == A.shape[1] else np.ascontiguousarray(A[:, :rank])), wrong
+
+
+@kernel
+def _restart(direction: Array, jump: float, total: float, m: Array, P: Array) -> None:
+    """Move the level by a jump that may itself be off by `GATE` standard deviations."""
+    for i in range(m.size):
+        m[i] += jump * direction[i]
+        for j in range(m.size):
+            P[i, j] += GATE * GATE * total * direction[i] * direction[j]
+
+
+def _moves(steps: Array, lead: float) -> tuple[Index, float]:
     """Whole steps of the model for each row, at least one, and how far it is ahead of the clock at the end."""
     moves = []
     for gap in steps:
@@ -177,36 +294,4 @@ def _moves(steps: Array, lead: float) -> tuple[list[int], float]:
         lead += move - gap
         lead = lead if abs(lead) > 0.5 else 0.0
         moves.append(move)
-    return moves, lead
-
-
-class _Sensor:
-    """One sensor's model, ready to filter."""
-
-    def __init__(self, unit: StructuralUnit, direction: Array, patience: int) -> None:
-        self.packed = ready(unit.components, unit.parameters)[1]
-        self.origin, self.direction, self.patience = unit.shift, direction, float(patience)
-
-    def predicted(self, state: State) -> tuple[float, float]:
-        """Mean and standard deviation of the next reading; NaN and inf while nothing is known."""
-        innovation = step(self.packed, state, [0.0])[1]
-        S = float(innovation.cov[0, 0])
-        return (self.origin - float(innovation.value[0]), np.sqrt(S)) if np.isfinite(S) else (np.nan, np.inf)
-
-    def learn(self, state: State, y: float, rise: float, fall: float) -> tuple[float, State, float, float]:
-        """The standardised innovation of a reading, and the state, rise and fall after it."""
-        after, innovation = step(self.packed, state, [y - self.origin])
-        v, S = float(innovation.value[0]), float(innovation.cov[0, 0])
-        if not (np.isfinite(v) and np.isfinite(S)):
-            return np.nan, after, rise, fall
-        z = float(np.clip(v / np.sqrt(S), -LARGEST, LARGEST))
-        rise, fall = clipped(z, rise, fall)
-        if persistent(rise, fall, self.patience):
-            after = step(self.packed, state, [np.nan])[0]
-            opened = after.cov + GATE**2 * S * np.outer(self.direction, self.direction)
-            return z, after._replace(mean=after.mean + v * self.direction, cov=opened), 0.0, 0.0
-        w = weight(z)
-        if w < 1:
-            noise = np.asarray(self.packed.ssm.obs_cov) + S * (1 / w**2 - 1)
-            after = step(self.packed.replace(obs_cov=noise), state, [y - self.origin])[0]
-        return z, after, rise, fall
+    return np.array(moves, dtype=np.int64), lead
