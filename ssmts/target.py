@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +13,8 @@ from sklearn.base import clone
 
 from ._containers import FloatArray
 from .exceptions import InputError
+
+_HUGE = 1e300  # stands for infinity in a transformer
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class TargetMap:
             The transformer changes the shape, leaves the finite numbers, or is not monotone on these values.
         """
         fitted = clone(transformer)
-        with np.errstate(all="ignore"):
+        with _quiet():
             fitted.fit(values)
         probe = cls(fitted, np.ones(values.shape[1], dtype=bool))
         mapped = probe.forward(values, label)
@@ -48,7 +53,7 @@ class TargetMap:
 
     def forward(self, values: FloatArray, label: str = "") -> FloatArray:
         """From the caller's scale to the model's."""
-        with np.errstate(all="ignore"):
+        with _quiet():
             mapped = np.asarray(self.transformer.transform(values), dtype=np.float64)
         if mapped.shape != values.shape:
             raise InputError(
@@ -66,8 +71,23 @@ class TargetMap:
     def inverse(self, values: FloatArray) -> FloatArray:
         """From the model's scale to the caller's, on arrays ``(..., n_outputs)``; infinities and NaN pass through."""
         flat = np.asarray(values, dtype=np.float64).reshape(-1, values.shape[-1])
-        finite = np.isfinite(flat)
-        with np.errstate(all="ignore"):
-            mapped = np.array(self.transformer.inverse_transform(np.where(finite, flat, 0.0)), dtype=np.float64)
-        ends = np.where(self.increasing, flat, -flat)
-        return np.where(finite, mapped, ends).reshape(values.shape)
+        infinite = np.isinf(flat)
+        reachable = np.where(
+            infinite, np.copysign(_HUGE, flat), np.nan_to_num(flat)
+        )  # some transformers refuse infinities
+        with _quiet():
+            mapped = np.array(self.transformer.inverse_transform(reachable), dtype=np.float64)
+        if infinite.any():
+            ends = np.where(self.increasing, flat, -flat)
+            limit = np.where(np.abs(mapped) > np.sqrt(_HUGE), np.copysign(np.inf, mapped), mapped)
+            mapped = np.where(infinite, np.where(np.isnan(mapped), ends, limit), mapped)
+        return np.where(np.isnan(flat), np.nan, mapped).reshape(values.shape)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Values outside a map's domain are checked here, by name; scikit-learn's own words about them are left out."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", "The provided functions are not strictly inverse")  # it compares NaN with NaN
+        yield

@@ -1,0 +1,63 @@
+"""The target transformation: direction, infinities, NaN, and what is refused."""
+
+import numpy as np
+import pytest
+from scipy.special import inv_boxcox
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PowerTransformer, StandardScaler
+
+from ssmts import Naive
+from ssmts.exceptions import InputError
+from ssmts.target import TargetMap
+
+LOG = FunctionTransformer(np.log, np.exp)
+
+
+def y(n=30, columns=2):
+    values = np.random.default_rng(0).lognormal(size=(n, columns))
+    values[3, 0] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [LOG, StandardScaler(), MinMaxScaler(), PowerTransformer(method="box-cox"), PowerTransformer()],
+    ids=repr,
+)
+def test_there_and_back(transformer):
+    values = y()
+    fitted = TargetMap.fit(transformer, values)
+    assert fitted.increasing.all()
+    np.testing.assert_allclose(fitted.inverse(fitted.forward(values)), values, rtol=1e-9)
+    ends = fitted.inverse(np.array([[np.inf, -np.inf], [np.nan, 0.0]]))
+    assert np.isnan(ends[1, 0])
+    assert ends[0, 1] < ends[1, 1]
+
+
+def test_infinities_go_where_the_map_sends_them():
+    np.testing.assert_array_equal(TargetMap.fit(LOG, y()).inverse(np.array([[-np.inf, np.inf]])), [[0.0, np.inf]])
+    np.testing.assert_array_equal(
+        TargetMap.fit(StandardScaler(), y()).inverse(np.array([[-np.inf, np.inf]])), [[-np.inf, np.inf]]
+    )
+    reciprocal = TargetMap.fit(FunctionTransformer(np.negative, np.negative), y())
+    assert not reciprocal.increasing.any()
+    np.testing.assert_array_equal(reciprocal.inverse(np.array([[-np.inf, np.inf]])), [[np.inf, -np.inf]])
+
+
+def test_box_cox_is_fitted_for_each_series_and_inverted_as_scipy_does():
+    values = y(200, 1)
+    fitted = TargetMap.fit(PowerTransformer(method="box-cox", standardize=False), values)
+    z = np.linspace(-0.5, 0.5, 5)[:, None]
+    np.testing.assert_allclose(fitted.inverse(z), inv_boxcox(z, fitted.transformer.lambdas_[0]))
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="not monotone"):
+        TargetMap.fit(FunctionTransformer(np.sin, np.arcsin, check_inverse=False), np.linspace(0, 6, 20)[:, None])
+    with pytest.raises(InputError, match=r"row 2"):
+        TargetMap.fit(LOG, np.array([[1.0], [2.0], [-1.0]]))
+    with pytest.raises(InputError, match="column by column"):
+        TargetMap.fit(FunctionTransformer(lambda v: v[:, :1]), y())
+    f = Naive(target_transform=LOG).fit(np.array([1.0, 2.0, 3.0]))
+    with pytest.raises(InputError, match="target_transform"):
+        f.update(np.array([-1.0]))
+    assert f.predict(1)[0] > 3
