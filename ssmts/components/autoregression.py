@@ -37,7 +37,7 @@ class Autoregression(Component):
     def groups(self) -> tuple[Parameters, ...]:
         """``ar_1`` ... ``ar_p`` and ``ar_var``."""
         names = tuple(f"ar_{lag}" for lag in range(1, self.order + 1))
-        start = (0.5,) + (0.0,) * (self.order - 1)
+        start = (0.5,) if self.order == 1 else (1.0, -0.3) + (0.0,) * (self.order - 2)
         return (Parameters(names, Stationary(), start), Parameters(("ar_var",), Variance(), (0.4,)))
 
     @property
@@ -51,6 +51,12 @@ class Autoregression(Component):
             variance_of=("ar_var",) + (None,) * (self.order - 1),
             transition=np.eye(self.order, k=-1),
         )
+
+    @property
+    def other_starts(self) -> tuple[tuple[float, ...], ...]:
+        """Negative, weak and strong dependence on the last values."""
+        pairs = ((-0.6, 0.0), (0.1, 0.0), (0.9, 0.0)) + (((1.7, -0.8),) if self.order > 1 else ())
+        return tuple((*pair, *(0.0,) * self.order)[: self.order] + (0.1,) for pair in pairs)
 
     def block(self, values: Array) -> Block:
         """Companion matrix and stationary covariance."""

@@ -107,6 +107,11 @@ class Component(ABC):
         picks = [[name == owner for owner in structure.variance_of] for name in self.variance_names]
         return np.asarray(np.array(picks, dtype=float).reshape(-1, len(transition)) @ power.T)
 
+    @property
+    def other_starts(self) -> tuple[tuple[float, ...], ...]:
+        """Parameter values to try where the search has let the component vanish, which makes its dynamics arbitrary."""
+        return ()
+
     def spread(self, values: Array) -> tuple[int, float, Array] | None:
         """How to move a process variance together with other parameters in a search; None to move it as it is.
 

@@ -58,6 +58,11 @@ class Cycle(Component):
             transition=np.zeros((2, 2)),
         )
 
+    @property
+    def other_starts(self) -> tuple[tuple[float, ...], ...]:
+        """Periods from one bound to the other."""
+        return tuple((self.low * (self.high / self.low) ** place, 0.9, 0.05) for place in (0.05, 0.25, 0.75, 0.95))
+
     def block(self, values: Array) -> Block:
         """A damped rotation and its stationary law."""
         period, damping, variance = values

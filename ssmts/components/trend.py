@@ -128,6 +128,11 @@ class DampedTrend(Component):
         initial = np.array([[0.0, 0.0], [0.0, slope_var / (1 - damping**2)]])
         return Block(transition, np.array([level_var, slope_var]), initial)
 
+    @property
+    def other_starts(self) -> tuple[tuple[float, ...], ...]:
+        """Quicker and slower damping."""
+        return ((0.4, 0.1, 0.2), (0.4, 0.05, 0.6), (0.4, 0.001, 0.98))
+
     def spread(self, values: Array) -> tuple[int, float, Array]:
         """The slope's stationary variance, which stays put as the slope tends to a constant: damping to 1, slope_var to 0."""
         rest = 1 - values[2] ** 2

@@ -1,0 +1,260 @@
+"""Estimation of a structural model of one series, on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..components import Composition, Spectrum
+from ..components.transforms import Array
+from ..core.gaussian import pack, score
+from ..exceptions import InputError, NumericalError, TooShortError
+from ._mle import Optimum, Problem, maximise
+from ._structural_spec import Spec, components_of
+from ._structural_unit import Covariates, StructuralUnit, model_of, passes, prior
+
+_EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
+_OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
+    {"obs_var": 0.05},
+    {"obs_var": 20.0},
+    {"level_var": 0.01, "slope_var": 0.01},
+    {"damping": 0.5, "cycle_damping": 0.6},
+)
+
+
+class Sample(NamedTuple):
+    """A series with the model it is to be fitted with."""
+
+    model: Composition
+    y: Array  # (n,) shifted and scaled
+    Z: Array | None  # (n, rank) rotated covariates
+    shift: float
+    scale: float
+    covariates: Covariates | None
+    n_observed: int
+
+
+def fit_unit(spec: Spec, fix: Mapping[str, float], y: Array, X: Array | None) -> StructuralUnit:
+    """Estimate a unit.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model.
+    fix : mapping of str to float
+        Parameters with given values, on the scale of `y`.
+    y : array (n,)
+        NaN where missing.
+    X : array (n, d), optional
+        Covariates.
+
+    Raises
+    ------
+    TooShortError
+        Not more observed rows than diffuse states and variances, or rows that leave a state undetermined.
+    InputError
+        An argument that cannot be used.
+    """
+    sample = sample_of(spec, y, X)
+    model = sample.model
+    model.check_fixed(fix)
+    scales = np.where(model.is_variance, sample.scale**2, 1.0)
+    free = np.array([name not in fix for name in model.parameter_names])
+    given = np.array([fix.get(name, np.nan) for name in model.parameter_names], dtype=float)
+    if not free.any() and not given[model.is_variance].any():
+        raise InputError("fix sets every variance to zero, so that nothing is left to chance.")
+    _check_length(sample, free)
+    start = np.where(free, model.start, given / scales)
+    found, converged = _estimate(sample, start, free) if free.any() else (start, True)
+    values = np.where(free, found * scales, given)
+    unit = StructuralUnit(
+        components=model.components,
+        parameters=tuple(values.tolist()),
+        free=tuple(free.tolist()),
+        shift=sample.shift,
+        covariates=sample.covariates,
+        state=pack(model.build(values)).start,
+        loglik=0.0,
+        n_observed=sample.n_observed,
+        n_diffuse=0,
+        converged=converged,
+    )
+    return _filtered(unit, y, X)
+
+
+def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
+    """Shift and scale a series, rotate its covariates, and build its model."""
+    observed = ~np.isnan(y)
+    has_level = spec.trend != "none"
+    covariates = None if X is None else _decorrelate(X[observed], has_level)
+    model = Composition(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
+    shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
+    scale = _scale(y[observed] - shift, shift)
+    Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
+    return Sample(model, (y - shift) / scale, Z, shift, scale, covariates, int(observed.sum()))
+
+
+def _scale(observed: Array, shift: float) -> float:
+    """Root mean square of the changes from one observed row to the next; where there are none, of the rows."""
+    for values in (np.diff(observed), observed, np.array([shift])):
+        size = float(np.max(np.abs(values), initial=0.0))
+        if size > 0:
+            return size * float(np.sqrt(np.mean((values / size) ** 2)))
+    return 1.0
+
+
+def _decorrelate(X: Array, center: bool) -> Covariates | None:
+    """Rotation of covariates to uncorrelated columns of unit mean square; columns that depend on others add nothing."""
+    if not X.size:
+        return None
+    mean = X.mean(axis=0) if center else np.zeros(X.shape[1])
+    size = np.sqrt(np.mean((X - mean) ** 2, axis=0))
+    size = np.where(size > 1e-10 * np.abs(X).max(axis=0), size, np.inf)
+    _, roots, right = np.linalg.svd((X - mean) / size / np.sqrt(len(X)), full_matrices=False)
+    keep = roots > 1e-7 * roots.max()
+    return Covariates(mean, right[keep].T / roots[keep] / size[:, None]) if keep.any() else None
+
+
+def _check_length(sample: Sample, free: Array) -> None:
+    n_variances = int((sample.model.is_variance & free).sum())
+    n_unknown = sample.model.n_unknown
+    needed, n = n_unknown + n_variances + 1, sample.n_observed
+    if n < needed:
+        raise TooShortError(
+            f"The model has {n_unknown} unknown initial states and {n_variances} variances to estimate, so it "
+            f"needs {needed} observed rows or more; received {n} sample{'' if n == 1 else 's'}. "
+            "Use more rows or a smaller model."
+        )
+
+
+def _estimate(sample: Sample, start: Array, free: Array) -> tuple[Array, bool]:
+    """Maximum likelihood estimates, and whether the search arrived."""
+    model, likelihood = sample.model, Likelihood(sample)
+    height = likelihood.height(start)
+    if likelihood.squares < _EXACT:
+        # No maximum: the likelihood grows without bound. Small variances let later rows move the state all the same.
+        return np.where(free & model.is_variance, start * _EXACT, start), False
+    for trial in _other_dynamics(model, start, free):
+        other = likelihood.height(trial)
+        start, height = (trial, other) if other > height else (start, height)
+    problem = _problem(sample, likelihood, start, free)
+    best = maximise(problem, model.to_free(start)[free])
+    for factors in _OTHER_STARTS:
+        if best.converged:
+            break
+        other = start * np.array([factors.get(name, 1.0) for name in model.parameter_names])
+        if not np.array_equal(other[free], start[free]):
+            best = _better(best, maximise(problem, model.to_free(other)[free]))
+    for _ in model.components:
+        again = _reopened(model, likelihood, _complete(model, start, free, best.free), free)
+        if again is None:
+            break
+        best = _better(best, maximise(problem, model.to_free(again)[free]))
+    return _complete(model, start, free, best.free), best.converged
+
+
+def _other_dynamics(model: Composition, values: Array, free: Array, vanished: bool = False) -> Iterator[Array]:
+    """Values with those of one component replaced by each of its other starts; of components that have vanished only."""
+    for component, own in model.parts():
+        if free[own].all() and not (vanished and component.block(values[own]).initial_cov.any()):
+            for other in component.other_starts:
+                out = values.copy()
+                out[own] = other
+                yield out
+
+
+def _reopened(model: Composition, likelihood: Likelihood, values: Array, free: Array) -> Array | None:
+    """Values to search from where a component has vanished, but would not have with other dynamics; None if there are none.
+
+    At a variance of zero the likelihood does not depend on the dynamics, but its slope in the variance does.
+    """
+    promising, steepest = None, 1e-2
+    for trial in _other_dynamics(model, values, free, vanished=True):
+        gone = model.is_variance & (values == 0) & (trial > 0)
+        slopes = likelihood(np.where(model.is_variance, values, trial))[1]
+        rise = float(np.max(np.where(gone, slopes * trial, 0.0)))
+        if rise > steepest:
+            promising, steepest = np.where(model.is_variance & ~gone, values, trial), rise
+    return promising
+
+
+def _better(a: Optimum, b: Optimum) -> Optimum:
+    return b if not a.loglik >= b.loglik or (b.converged and b.loglik > a.loglik - 1e-6) else a
+
+
+def _complete(model: Composition, values: Array, free: Array, numbers: Array) -> Array:
+    """All parameter values: those given, and those of the free numbers."""
+    every = model.to_free(values)
+    every[free] = numbers
+    return np.where(free, model.from_free(every), values)
+
+
+def _problem(sample: Sample, likelihood: Likelihood, values: Array, free: Array) -> Problem:
+    """The likelihood as a function of the free numbers of the parameters to estimate."""
+    model = sample.model
+    spectrum = Spectrum(model, len(sample.y))
+    n_effective = sample.n_observed - model.n_unknown
+
+    def evaluate(numbers: Array) -> tuple[float, Array]:
+        now = _complete(model, values, free, numbers)
+        loglik, gradient = likelihood(now)
+        return loglik, (np.where(free, gradient, 0.0) @ model.free_jacobian(model.to_free(now)))[free]
+
+    def information(numbers: Array) -> Any:
+        return spectrum.information(_complete(model, values, free, numbers), n_effective)[np.ix_(free, free)]
+
+    return Problem(evaluate, information, model.is_variance[free], model.free_limits()[free], n_effective)
+
+
+class Likelihood:
+    """Log-likelihood and its gradient as a function of parameter values.
+
+    ``squares`` is the mean square of the standardised innovations at the last values; it comes for free, because
+    scaling all variances by c changes the log-likelihood by (sum of squares / c - n log c) / 2.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        self.model, self.y = sample.model, sample.y[:, None]
+        self.squares = np.nan
+        self._n = sample.n_observed - self.model.n_unknown
+        self._packed = pack(self.model.build(self.model.start, sample.Z), len(self.y))
+
+    def height(self, values: Array) -> float:
+        """Log-likelihood at the best common factor on all variances."""
+        loglik = self(values)[0]
+        return loglik + self._n / 2 * (self.squares - 1 - np.log(self.squares)) if self.squares > 0 else -np.inf
+
+    def __call__(self, values: Array) -> tuple[float, Array]:
+        """Minus infinity and zeros where there is no likelihood."""
+        matrices = self.model.matrices(values)
+        try:
+            loglik, slopes = score(self._packed.replace(**matrices), self.y, wrt=tuple(matrices))
+        except NumericalError:
+            loglik = -np.inf
+        if not np.isfinite(loglik):
+            return -np.inf, np.zeros(len(values))
+        constant, more = self.model.constant(values)
+        loglik, gradient = loglik + constant, self.model.gradient(values, slopes) + more
+        variances = self.model.is_variance
+        self.squares = 1 + 2 * float(values[variances] @ gradient[variances]) / self._n
+        return loglik, gradient
+
+
+def _filtered(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUnit:
+    """The unit with the state after the training rows, and their likelihood."""
+    loglik, n_diffuse, state = 0.0, 0, prior(unit)
+    rank = state.rank
+    for done in passes(unit, y, X, state):
+        loglik, n_diffuse, state = loglik + done.loglik, n_diffuse + done.n_diffuse, done.state
+    if state.rank:
+        raise TooShortError(
+            f"The observed rows leave {state.rank} of {rank} initial states undetermined: a season that is never observed, or "
+            "covariates that the model's own trend or season can stand in for. Use more rows or a smaller model."
+        )
+    model = model_of(unit)
+    loglik += model.constant(np.array(unit.parameters))[0]
+    if unit.covariates is not None:
+        loglik += float(np.log(np.linalg.svd(unit.covariates.rotation, compute_uv=False)).sum())
+    return unit._replace(state=state, loglik=loglik, n_diffuse=n_diffuse + model.n_vague)

@@ -1,0 +1,378 @@
+"""Structural time series models: level, trend, season, cycle, autoregression and covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from .._containers import FloatArray
+from ..base import Capabilities
+from ..exceptions import InputError, InputTypeError, SsmtsError, UnknownSeriesError
+from ..panel import read_future
+from ..timeindex import TimeAxis
+from ._diagnostics import Diagnostics, diagnose
+from ._structural_fit import fit_unit, sample_of
+from ._structural_results import (
+    Decomposition,
+    coefficients_of,
+    decompose_ahead,
+    decompose_rows,
+    n_estimated,
+    standard_errors,
+    state_means,
+    summary_text,
+)
+from ._structural_spec import Spec, season_lengths
+from ._structural_unit import StructuralUnit, ahead, model_of, one_step, paths, standardised, update_unit
+from .univariate import UnivariateForecaster
+
+
+class StructuralForecaster(UnivariateForecaster):
+    """A structural time series model: the series is a sum of components, each a small stochastic process.
+
+    ``y[t] = trend[t] + season[t] + cycle[t] + autoregression[t] + X[t] @ coef + noise[t]``. The variances and other
+    parameters are estimated by maximum likelihood with an exact diffuse start and an exact gradient; a Kalman filter
+    then carries the state, so that missing rows cost nothing and `update` moves on without estimating again.
+
+    Parameters
+    ----------
+    trend : {"none", "fixed", "local_level", "local_linear", "smooth", "damped"}, default "damped"
+        ``"none"``: no level, the series moves about zero. ``"fixed"``: a constant level. ``"local_level"``: a random
+        walk. ``"local_linear"``: a random walk whose slope is another one. ``"smooth"``: the same without noise on the
+        level. ``"damped"``: the slope dies out by the factor ``damping`` a step, so that forecasts level off.
+        Variances that the data do not support are estimated as exactly zero: ``"local_linear"`` becomes a random walk with
+        drift, a smooth trend or a straight line (by choice: ``fix={"level_var": 0, "slope_var": 0}``), ``"damped"`` a
+        local level. The default is the one that was never far from the best where all were compared, on held-out rows
+        of monthly, weekly, daily and hourly collections; ``"local_linear"`` extrapolates further than most series go.
+    season_length : float or sequence of float, optional
+        Rows in a season, of one season or of several: 12, 52.18, (24, 168).
+    seasonal : {"trigonometric", "dummy"}, default "trigonometric"
+        A season as a sum of harmonics with one variance, or as effects that sum to noise over a season. The former also
+        takes lengths that are no whole numbers.
+    harmonics : int or sequence, optional
+        Number of harmonics, of each season. Default: all that a length of up to 24 whole rows has, else 10, for a long
+        season of many harmonics costs time and rows, and is smooth as a rule. Of several seasons, a frequency that two share
+        belongs to the shorter one.
+    cycle : bool or (low, high), default False
+        A damped stochastic cycle whose period, in rows, lies between the bounds. True: from 1.5 times the longest season
+        (3 rows without one) to half the number of rows.
+    autoregressive : int, default 0
+        Order of a stationary autoregressive component.
+    fix : dict of str to float, optional
+        Parameters with given values, such as ``{"level_var": 0.0}``, on the scale of the (transformed) target.
+    freq : str or offset, optional
+        Frequency of the rows; found from the index unless given.
+    target_transform : transformer, optional
+        scikit-learn transformer applied to the target, column by column; must be monotone. Parameters, states,
+        components and diagnostics are those of the transformed target.
+    n_jobs : int, optional
+        Threads over columns and series, as in joblib.
+
+    Attributes
+    ----------
+    params_ : dict of str to float
+        ``obs_var``, ``level_var``, ``slope_var``, ``season_var`` (``season_12_var`` ... of several), ``damping``,
+        ``cycle_period``, ``cycle_damping``, ``cycle_var``, ``ar_1`` ..., ``ar_var``, as far as the model has them.
+    coef_, coef_stderr_ : Series
+        Coefficients of the covariates by name, and their standard errors given the parameters, after the last row. Where
+        columns depend on each other, the coefficients are the smallest that fit and have no standard error.
+    loglik_ : float
+        Diffuse log-likelihood of the training rows; log 2 pi is counted for every observed row (Durbin and Koopman 2012,
+        section 7.2.2). It depends on the units of covariates.
+    aic_, bic_ : float
+        ``-2 loglik_ + k * 2`` and ``-2 loglik_ + k * log(observed rows)``, where k counts the estimated parameters and the
+        diffuse states, coefficients among them.
+    converged_ : bool
+        Whether the search reached a maximum, inside or on the boundary. False also where there is none, because the
+        model reproduces the series exactly.
+    n_diffuse_ : int
+        Diffuse states.
+    state_ : Series
+        Predicted state of the next row, by name; a level is that at covariates of zero.
+    units_ : tuple
+        Parameters and state of every column of every series.
+
+    With several series or columns these are a DataFrame (``params_, coef_, coef_stderr_, state_``) or a Series with one row
+    each.
+
+    Notes
+    -----
+    A series needs more observed rows than diffuse states and variances. NaN and absent rows of `y` are missing values.
+
+    References
+    ----------
+    Harvey (1989), Forecasting, Structural Time Series Models and the Kalman Filter. Durbin & Koopman (2012), Time Series
+    Analysis by State Space Methods, 2nd ed.
+
+    Examples
+    --------
+    The flow of the Nile (Durbin and Koopman 2012, section 2.2):
+
+    >>> import statsmodels.datasets
+    >>> from ssmts import StructuralForecaster
+    >>> nile = statsmodels.datasets.nile.load_pandas().data["volume"].to_numpy()
+    >>> forecaster = StructuralForecaster(trend="local_level").fit(nile)
+    >>> {name: round(value) for name, value in forecaster.params_.items()}
+    {'obs_var': 15099, 'level_var': 1469}
+    >>> forecaster.predict(2).round(1)
+    array([798.4, 798.4])
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(
+        self,
+        trend: str = "damped",
+        season_length: float | Sequence[float] | None = None,
+        *,
+        seasonal: str = "trigonometric",
+        harmonics: int | Sequence[int | None] | None = None,
+        cycle: bool | tuple[float, float] = False,
+        autoregressive: int = 0,
+        fix: Mapping[str, float] | None = None,
+        freq: Any = None,
+        target_transform: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.trend = trend
+        self.season_length = season_length
+        self.seasonal = seasonal
+        self.harmonics = harmonics
+        self.cycle = cycle
+        self.autoregressive = autoregressive
+        self.fix = fix
+        self.freq = freq
+        self.target_transform = target_transform
+        self.n_jobs = n_jobs
+
+    # the model -----------------------------------------------------------------------------------------------------
+
+    def _spec(self) -> Spec:
+        return Spec(self.trend, self.season_length, self.seasonal, self.harmonics, self.cycle, self.autoregressive)
+
+    def _fixed(self) -> dict[str, float]:
+        if self.fix is None:
+            return {}
+        if not isinstance(self.fix, Mapping):
+            raise InputTypeError(
+                f'fix must map names of parameters to numbers, like {{"level_var": 0.0}}; received {self.fix!r}.'
+            )
+        for name, value in self.fix.items():
+            if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+                raise InputError(f"fix[{name!r}] must be a finite number; received {value!r}.")
+        return {str(name): float(value) for name, value in self.fix.items()}
+
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> StructuralUnit:
+        return fit_unit(self._spec(), self._fixed(), y, X)
+
+    def _update_unit(self, unit: StructuralUnit, y: FloatArray, X: FloatArray | None) -> StructuralUnit:
+        return update_unit(unit, y, X)
+
+    def _forecast_unit(self, unit: StructuralUnit, horizon: int, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        done = ahead(unit, horizon, X)
+        return done.mean[:, 0] + unit.shift, done.cov[:, 0, 0]
+
+    def _sample_unit(
+        self, unit: StructuralUnit, horizon: int, X: FloatArray | None, n_paths: int, rng: np.random.Generator
+    ) -> FloatArray:
+        return paths(unit, horizon, X, n_paths, rng)
+
+    def _one_step_unit(
+        self, unit: StructuralUnit, y: FloatArray, X: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray]:
+        return one_step(unit, y, X)
+
+    # what was fitted -----------------------------------------------------------------------------------------------
+
+    @property
+    def params_(self) -> Any:
+        """Parameters by name."""
+        return self._table(lambda unit: dict(zip(model_of(unit).parameter_names, unit.parameters)), keep_dict=True)
+
+    @property
+    def coef_(self) -> Any:
+        """Coefficients by covariate."""
+        names = self._features()
+        return self._table(lambda unit: dict(zip(names, coefficients_of(unit, len(names))[0].tolist())))
+
+    @property
+    def coef_stderr_(self) -> Any:
+        """Standard errors of the coefficients by covariate."""
+        names = self._features()
+        return self._table(lambda unit: dict(zip(names, coefficients_of(unit, len(names))[1].tolist())))
+
+    @property
+    def state_(self) -> Any:
+        """Predicted state of the next row."""
+        names = self._features()
+        return self._table(lambda unit: state_means(unit, names))
+
+    @property
+    def loglik_(self) -> Any:
+        """Diffuse log-likelihood of the training rows."""
+        return self._table(lambda unit: unit.loglik)
+
+    @property
+    def aic_(self) -> Any:
+        """Akaike's criterion."""
+        return self._table(lambda unit: -2 * unit.loglik + 2 * n_estimated(unit))
+
+    @property
+    def bic_(self) -> Any:
+        """Schwarz's criterion."""
+        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_observed) * n_estimated(unit))
+
+    @property
+    def converged_(self) -> Any:
+        """Whether the search reached a maximum."""
+        return self._table(lambda unit: unit.converged)
+
+    @property
+    def n_diffuse_(self) -> Any:
+        """Diffuse states."""
+        return self._table(lambda unit: unit.n_diffuse)
+
+    def summary(self, series: Hashable | None = None, column: Hashable | None = None) -> str:
+        """Estimates with standard errors, as a text table.
+
+        Parameters
+        ----------
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+
+        Returns
+        -------
+        str
+            Standard errors are those of the curvature of the likelihood at its maximum. Parameters that were given, or
+            that stand on their boundary (a variance of zero), have none; nor has any where the training rows are gone.
+        """
+        at, unit = self._unit(series, column)
+        errors = None
+        if self.rows_ is not None:
+            errors = standard_errors(unit, sample_of(self._spec(), *self._training(at)))
+        return summary_text(unit, self._title(at), self._features(), errors)
+
+    def decompose(
+        self, X: Any = None, *, series: Hashable | None = None, column: Hashable | None = None
+    ) -> Decomposition:
+        """Split a series into its components.
+
+        Parameters
+        ----------
+        X : int, DataFrame or array, optional
+            Left out: the training rows, smoothed, that is with the help of the rows before and after. A number of steps or
+            rows of covariates as in `predict`: forecasts of the components.
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+
+        Returns
+        -------
+        Decomposition
+            Means and variances of each component, ``.to_frame()`` and ``.plot()``.
+
+        Raises
+        ------
+        SsmtsError
+            The training rows were not saved with the estimator.
+        """
+        at, unit = self._unit(series, column)
+        which = at // len(self.form_.outputs)
+        if X is None:
+            y, covariates = self._training(at)
+            assert self.rows_ is not None
+            return decompose_rows(unit, y, covariates, self.form_.axis.stamps(int(self.rows_.start[which]), len(y)))
+        rows, given = read_future(self.form_, X, self.last_, self.rows_)
+        place = int(np.flatnonzero(rows.series == which)[0]) if which in rows.series else -1
+        leads = rows.steps[place] - self.last_[which] if place >= 0 else np.zeros(1, dtype=np.int64)
+        if leads.min() < 1:
+            raise InputError(
+                "Components are forecast for rows after the last known one; call decompose() for those before."
+            )
+        covariates = None
+        if given is not None:
+            covariates = np.zeros((int(leads[-1]), given[place].shape[1]))
+            covariates[leads - 1] = given[place]
+        stamps = self.form_.axis.stamps(int(self.last_[which]) + 1, int(leads[-1])).take(leads - 1)
+        return decompose_ahead(unit, np.asarray(leads, dtype=np.intp), covariates, stamps)
+
+    def diagnostics(
+        self, lags: int | None = None, *, series: Hashable | None = None, column: Hashable | None = None
+    ) -> Diagnostics:
+        """Test the standardised innovations of the training rows.
+
+        Parameters
+        ----------
+        lags : int, optional
+            Autocorrelations in the Ljung-Box statistic. Default: twice the longest season, 10 without one, but no more
+            than a fifth of the rows (Hyndman and Athanasopoulos).
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+
+        Returns
+        -------
+        Diagnostics
+        """
+        at, unit = self._unit(series, column)
+        residuals = standardised(unit, *self._training(at))
+        longest = int(max(season_lengths(self.season_length), default=5))
+        lags = max(1, min(2 * longest, len(residuals) // 5)) if lags is None else lags
+        if isinstance(lags, bool) or not isinstance(lags, Integral) or not 1 <= lags < len(residuals):
+            raise InputError(f"lags must be a whole number from 1 to {len(residuals) - 1}; received {lags!r}.")
+        return diagnose(residuals, int(lags), sum(unit.free))
+
+    # units by name -------------------------------------------------------------------------------------------------
+
+    def _features(self) -> tuple[Hashable, ...]:
+        check_is_fitted(self)
+        form = self.form_
+        return form.features if form.features is not None else tuple(range(form.n_features or 0))
+
+    def _names(self) -> pd.Index:
+        """A name for each unit."""
+        form = self.form_
+        outputs = form.outputs if len(form.outputs) > 1 else ()
+        if form.keys is None:
+            return pd.Index(outputs)
+        return pd.MultiIndex.from_product([form.keys, outputs]) if outputs else pd.Index(form.keys)
+
+    def _table(self, of: Callable[[StructuralUnit], Any], *, keep_dict: bool = False) -> Any:
+        """A fitted attribute: that of the only unit, or a row for each."""
+        check_is_fitted(self)
+        values = [of(unit) for unit in self.units_]
+        if len(values) == 1:
+            return pd.Series(values[0], dtype=float) if isinstance(values[0], dict) and not keep_dict else values[0]
+        return (pd.DataFrame if isinstance(values[0], dict) else pd.Series)(values, index=self._names())
+
+    def _unit(self, series: Hashable | None, column: Hashable | None) -> tuple[int, StructuralUnit]:
+        """Position of a unit, and the unit."""
+        check_is_fitted(self)
+        form, at = self.form_, 0
+        for given, names, word in ((series, form.keys or (None,), "series"), (column, form.outputs, "column")):
+            if given is None and len(names) > 1:
+                raise InputError(f"There are {len(names)} {word} names: pass {word}=, one of {_shown(names)}.")
+            if given is not None and given not in names:
+                raise UnknownSeriesError(f"There is no {word} {given!r}; there is {_shown(names)}.")
+            at = at * len(names) + (0 if given is None else names.index(given))
+        return at, self.units_[at]
+
+    def _title(self, at: int) -> str:
+        return f" of {self._names()[at]}" if len(self.units_) > 1 else ""
+
+    def _training(self, at: int) -> tuple[FloatArray, FloatArray | None]:
+        """Training rows of a unit on the model's scale."""
+        if self.rows_ is None:
+            raise SsmtsError(
+                "This needs the training rows, and they were not saved: save(..., data=True), or fit again."
+            )
+        which, column = divmod(at, len(self.form_.outputs))
+        y = np.ascontiguousarray(self._model_rows(which)[:, column])
+        return y, None if self.rows_.X is None else self.rows_.X[which]
+
+
+def _shown(names: Sequence[Any]) -> str:
+    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
