@@ -211,7 +211,7 @@ class InnovationDetector(BaseDetector):
             "joint_": joint.fit(innovations.z, float(self.contamination)),
             "interval_": interval,
             "start_": DetectorState(start, np.nan),
-            "state_": DetectorState(state, _last_time(rows)),
+            "state_": DetectorState(state, _stamp(rows, -1)),
         }
 
     def _run(self, state: DetectorState, rows: SensorRows) -> tuple[FloatArray, DetectorState]:
@@ -231,7 +231,7 @@ class InnovationDetector(BaseDetector):
         innovations, after = _engine(self.model_).run(
             self.model_, state.sensors, rows.values, steps, self.patience, full=full
         )
-        return innovations, DetectorState(after, _last_time(rows))
+        return innovations, DetectorState(after, _stamp(rows, -1))
 
     def _innovations(self, rows: SensorRows) -> Innovations:
         """Innovations of rows that follow the last one, or were training rows, with what was expected."""
@@ -271,18 +271,17 @@ def _usual_interval(rows: SensorRows) -> float:
     return float(np.median(positive)) if len(positive) else np.nan
 
 
-def _last_time(rows: SensorRows) -> float:
-    return rows.index[-1].timestamp() if isinstance(rows.index, pd.DatetimeIndex) else np.nan
+def _stamp(rows: SensorRows, position: int) -> float:
+    """Seconds of a row's stamp since 1970, NaN without a clock."""
+    return float(rows.index[position].timestamp()) if isinstance(rows.index, pd.DatetimeIndex) else np.nan
 
 
 def _steps(rows: SensorRows, last_time: float, interval: float) -> FloatArray:
     """Usual intervals that went by since the row before; 1 where that is not known."""
     steps = np.ones(len(rows.values))
-    if interval > 0 and rows.index is not None:
+    if isinstance(rows.index, pd.DatetimeIndex) and interval > 0:
         if len(steps) > 1:
-            elapsed = rows.elapsed
-            assert elapsed is not None
-            steps[1:] = elapsed[1:] / interval
+            steps[1:] = np.asarray(rows.elapsed)[1:] / interval
         if last_time == last_time:
-            steps[0] = (rows.index[0].timestamp() - last_time) / interval
+            steps[0] = (_stamp(rows, 0) - last_time) / interval
     return steps

@@ -80,7 +80,7 @@ class Innovations(NamedTuple):
 
     Attributes
     ----------
-    expected, sd : predicted mean and standard deviation of the reading; NaN and inf before a sensor's first reading.
+    expected, sd : predicted mean and standard deviation of the reading; NaN while nothing is known.
     z : standardised innovation, NaN where nothing was read or nothing predicted.
     """
 
@@ -196,7 +196,7 @@ def _run(
             total = ahead + (1.0 - gain[i]) * S
             if full:
                 expected[t, i] = level[i] if ahead < np.inf else np.nan
-                sd[t, i] = math.sqrt(total)
+                sd[t, i] = math.sqrt(total) if ahead < np.inf else np.nan
             z[t, i], level[i], level_var[i], rise[i], fall[i] = _step(
                 y[t, i], level[i], ahead, total, S, rise[i], fall[i], patience
             )

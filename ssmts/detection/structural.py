@@ -248,7 +248,7 @@ def _filter(
         row[0, 0] = 0.0
         innovate(index, value, model, row, m, P, W, v, S)
         known, mean, total = A.shape[1] == 0, -v[0], S[0, 0]
-        expected[t], sd[t], z[t] = (mean, math.sqrt(total), np.nan) if known else (np.nan, np.inf, np.nan)
+        expected[t], sd[t], z[t] = (mean, math.sqrt(total), np.nan) if known else (np.nan, np.nan, np.nan)
         row[0, 0] = y[t]
         noise, jump = value[model.R], 0.0
         if known and not math.isnan(y[t]):

@@ -198,6 +198,16 @@ def test_irregular_and_duplicated_stamps():
     np.testing.assert_allclose(one_by_one, scores, rtol=1e-9, atol=1e-12)
 
 
+def test_rows_without_stamps_may_follow_a_fit_with_stamps():
+    """What a stream that counts its rows does with a detector fitted on a file."""
+    X = framed(local_levels(300, seed=14))
+    detector = InnovationDetector().fit(X[:200])
+    counting = InnovationDetector().fit(X[:200].to_numpy())
+    detector.last_time_ = detector.rows_ = detector.trained_until_ = detector.columns_ = None
+    values = X[200:].to_numpy()
+    np.testing.assert_allclose(detector.update(values), counting.update(values), rtol=1e-12)
+
+
 def test_after_a_long_silence_anything_goes():
     X = framed(local_levels(1000, (0.5,), seed=15))
     detector = InnovationDetector().fit(X)
@@ -290,6 +300,8 @@ def test_constant_sensors_and_integers():
     np.testing.assert_array_equal(detector.predict(news), [1, -1, 1])
     assert detector.explain(news).query("culprit").index.tolist() == [(1, 0)]
     only = InnovationDetector().fit(np.full((50, 1), 3.0))
+    flat = InnovationDetector().fit(framed(np.full((50, 1), 3.0)))
+    assert flat.explain(framed(np.full((50, 1), 3.0))).culprit.sum() == 0
     assert (only.predict(np.full((50, 1), 3.0)) == 1).all()
     assert only.predict([[3.5]]) == [-1]
 

@@ -25,7 +25,7 @@ def twin(model, y, steps, patience):
     out = []
     for value, step in zip(y, steps):
         if level is None:
-            out.append((np.nan, np.inf, np.nan))
+            out.append((np.nan, np.nan, np.nan))
             if not np.isnan(value):
                 level, var = value, GATE**2 * S
             continue
