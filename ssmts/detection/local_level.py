@@ -98,10 +98,10 @@ def start(n_sensors: int) -> LevelState:
 def fit(y: Array, steps: Array, patience: int, names: Sequence[str] | None = None) -> LocalLevel:
     """Estimate gain and innovation variance of every sensor, whatever a few per cent of its readings are.
 
-    The innovations of the robust filter are weighed as by a Student t with 4 degrees of freedom: of its log-likelihood, gain
-    and scale are the maximum. One reading thus has bounded influence twice, on the level and on the parameters (robust
-    exponential smoothing, Gelper, Fried and Croux 2010; maximum t likelihood, Lange, Little and Taylor 1989). The scale is
-    consistent for normal innovations.
+    The innovations of the robust filter are weighed as by a Student t with 4 degrees of freedom, whose scale is that of maximum
+    likelihood (Lange, Little and Taylor 1989). The gain minimises its negative log-likelihood, in which an innovation beyond the
+    gate counts as one at the gate: the influence of a reading is bounded on the level, on the scale and on the gain, as in the
+    robust exponential smoothing of Gelper, Fried and Croux (2010). The scale is consistent for normal innovations.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def bounded_scale(z: Array) -> float:
     moving = seen[seen > 0]
     if not len(moving):
         return 1.0
-    scale = least = 0.1 * float(np.median(moving))
-    scale *= 10.0
+    scale = float(np.median(moving))
+    least = 0.1 * scale
     for _ in range(50):
         square = (T_UNITS * seen / scale) ** 2
         scale = max(scale * float(np.sqrt(np.mean(5.0 * square / (4.0 + square)))), least)
