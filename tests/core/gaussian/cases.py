@@ -1,0 +1,27 @@
+"""Random models that are hard in different ways, with series that have missing rows and parts of rows."""
+
+import numpy as np
+from oracles import dense_gaussian as dense
+
+CASES = [
+    {"dy": 1, "varying": False, "full": False, "diffuse": 0},
+    {"dy": 1, "diffuse": 3},
+    {"dy": 2, "diffuse": 2, "full": False},
+    {"dy": 2, "diffuse": 1, "inputs": 2},
+    {"dy": 3, "diffuse": 3, "dx": 4},
+    {"dy": 3, "diffuse": 0, "varying": False},
+    {"dy": 2, "diffuse": 2, "dx": 4, "varying": False},
+]
+
+
+def case(number, seed, n=7):
+    options = CASES[number]
+    rng = np.random.default_rng([number, seed])
+    ssm = dense.random_model(rng, n, **options)
+    inputs = rng.normal(size=(n, options["inputs"])) if "inputs" in options else None
+    return ssm, dense.random_series(rng, n, options["dy"]), inputs
+
+
+def close(got, want, tolerance=1e-9):
+    scale = max(np.abs(np.nan_to_num(want)).max(initial=0.0), 1.0)
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale)
