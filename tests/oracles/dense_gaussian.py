@@ -105,7 +105,9 @@ def given(j: Joint, target: Affine, y: np.ndarray, n_rows: int):
     """Mean and covariance of `target` given the first rows of y, and which of its entries these determine."""
     rows = np.flatnonzero(~np.isnan(y[:n_rows].ravel()))
     seen = j.observations[rows]
-    M = np.linalg.pinv(bordered(j, rows), rcond=1e-13, hermitian=True)
+    M = bordered(j, rows)
+    known = np.linalg.matrix_rank(seen.X) == seen.X.shape[1] if len(rows) else not seen.X.shape[1]
+    M = np.linalg.inv(M) if known else np.linalg.pinv(M, rcond=1e-13, hermitian=True)
     c = np.hstack([target.B @ j.cov @ seen.B.T, target.X])
     e = np.concatenate([y.ravel()[rows] - seen.mean, np.zeros(seen.X.shape[1])])
     mean = target.mean + c @ M @ e
@@ -115,9 +117,9 @@ def given(j: Joint, target: Affine, y: np.ndarray, n_rows: int):
 
 
 def random_model(
-    rng, n, dx=3, dy=2, dw=2, varying=True, full=True, diffuse=2, inputs=0, singular=True
+    rng, n, dx=3, dy=2, dw=2, varying=True, full=True, diffuse=2, inputs=0, singular=True, moves=0
 ) -> LinearGaussianSSM:
-    """A random model with everything in it; about half of its entries are zero."""
+    """A random model with everything in it; about half of its entries are zero, and `moves` states are only handed on."""
 
     def draw(*shape, zeros=0.4):
         values = rng.normal(size=(n, *shape) if varying else shape)
@@ -137,6 +139,8 @@ def random_model(
     values = transition.values if varying else transition
     values *= 0.6
     values += np.eye(dx) * 0.5
+    moved = rng.permutation(dx)[:moves]
+    values[..., moved, :] = np.eye(dx)[rng.permutation(dx)[:moves]]
     observation = draw(dy, dx, zeros=0.2)
     start = rng.normal(size=(dx, 2))
     spread = rng.normal(size=(dx, diffuse))

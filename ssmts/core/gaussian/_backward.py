@@ -1,4 +1,4 @@
-"""The step back over one scalar observation, shared by the smoother and the score.
+"""The way back over one scalar observation and over one transition, shared by the smoother and the score.
 
 Going back from the last row, r and N collect what the rows ahead say about a state x: its log-likelihood given the rows so
 far grows by r'd - d'N d / 2 (in expectation) if its mean is moved by d. With P's adjoint (r r' - N) / 2 they are also the
@@ -8,13 +8,13 @@ remains true over an observation that the diffuse part absorbs, which adds nothi
 
 from typing import Any
 
-from ssmts.core.gaussian._recursions import KIND, ORDINARY, Block, K, S, V, kernel
+from ssmts.core.gaussian._recursions import KIND, ORDINARY, Block, K, Moves, S, V, part, start
 from ssmts.core.types import Array, Index
 
 
-@kernel
+@part
 def smoothing_error(table: Array, i: int, r: Array, N: Array, Nk: Array) -> Any:
-    """The error u = v / S - K'r and its variance e = 1 / S + K'N K, without their first terms where S is infinite; Nk <- N K."""
+    """The error u = v / S - K'r and its variance e = 1 / S + K'N K, without 1 / S where S is infinite; Nk <- N K."""
     n = r.size
     u, e = 0.0, 0.0
     for j in range(n):
@@ -32,28 +32,38 @@ def smoothing_error(table: Array, i: int, r: Array, N: Array, Nk: Array) -> Any:
     return u, e
 
 
-@kernel
+@part
 def step_back(
-    index: Index, H: Block, h: Array, g: int, i: int, u: float, e: float, r: Array, N: Array, Nk: Array
+    index: Index, H: Block, h: Array, g: int, place: Index, i: int, u: float, e: float, r: Array, N: Array, Nk: Array
 ) -> None:
     """The recursion r <- L'r + h'v / S, N <- L'N L + h'h / S with L = I - K h, by way of u, e and Nk = N K."""
     first, stop = index[H.ptr + i], index[H.ptr + i + 1]
     for a in range(first, stop):
-        j, x = index[H.col + a], h[g + a]
+        j, x = place[index[H.col + a]], h[g + a]
         r[j] += x * u
         for l in range(r.size):
             N[j, l] -= x * Nk[l]
-    for a in range(first, stop):
-        j, x = index[H.col + a], h[g + a]
         for l in range(r.size):
             N[l, j] -= x * Nk[l]
+    for a in range(first, stop):
+        j, x = place[index[H.col + a]], e * h[g + a]
         for b in range(first, stop):
-            N[j, index[H.col + b]] += e * x * h[g + b]
+            N[j, place[index[H.col + b]]] += x * h[g + b]
 
 
-@kernel
+@part
 def cross_errors(
-    index: Index, H: Block, h: Array, g: int, table: Array, i: int, e: float, Nk: Array, Ne: Array, E: Array
+    index: Index,
+    H: Block,
+    h: Array,
+    g: int,
+    place: Index,
+    table: Array,
+    i: int,
+    e: float,
+    Nk: Array,
+    Ne: Array,
+    E: Array,
 ) -> None:
     """Covariances E[i, j] of the smoothing errors of one row, j > i, and N[state, noise j] in Ne[j].
 
@@ -68,15 +78,15 @@ def cross_errors(
         E[i, j] = -x
         E[j, i] = -x
         for a in range(first, stop):
-            Ne[j, index[H.col + a]] -= h[g + a] * x
+            Ne[j, place[index[H.col + a]]] -= h[g + a] * x
     E[i, i] = e
     for l in range(n):
         Ne[i, l] = -Nk[l]
     for a in range(first, stop):
-        Ne[i, index[H.col + a]] += h[g + a] * e
+        Ne[i, place[index[H.col + a]]] += h[g + a] * e
 
 
-@kernel
+@part
 def correlate(table: Array, c: int, u: Array, E: Array) -> None:
     """From the independent observations of a full R back to the given ones: u <- C'^-1 u, E <- C'^-1 E C^-1.
 
@@ -92,3 +102,75 @@ def correlate(table: Array, c: int, u: Array, E: Array) -> None:
         for j in range(i + 1, u.size):
             for l in range(u.size):
                 E[l, i] -= table[j, c + i] * E[l, j]
+
+
+@part
+def rename_back(moves: Moves) -> None:
+    """Undo what a transition did to the names of the states."""
+    place, cycles = moves.place, moves.cycles
+    i = 0
+    while i < cycles.size:
+        last = i + cycles[i]
+        kept = place[cycles[last]]
+        for j in range(last, i + 1, -1):
+            place[cycles[j]] = place[cycles[j - 1]]
+        place[cycles[i + 1]] = kept
+        i = last + 1
+
+
+@part
+def move_back(index: Index, value: Array, F: Block, t: int, moves: Moves, r: Array, W: Array) -> None:
+    """Take r back over a transition, r <- F[t]'r; names of states are those before it."""
+    place, mixed, free = moves.place, moves.mixed, moves.free
+    g = start(F, t)
+    for a in range(mixed.size):
+        i = place[free[a]]
+        W[0, a] = r[i]
+        r[i] = 0.0
+    for a in range(mixed.size):
+        for e in range(index[F.ptr + mixed[a]], index[F.ptr + mixed[a] + 1]):
+            r[place[index[F.col + e]]] += value[g + e] * W[0, a]
+
+
+@part
+def sandwich_back(index: Index, value: Array, F: Block, t: int, moves: Moves, N: Array, W: Array) -> None:
+    """Take N back over a transition, N <- F[t]'N F[t]; names of states are those before it.
+
+    With f the lines of the mixed states, c the lines of N at their places and s the entries that these share, N is emptied
+    at these places and gets f'z + z'f, where z = c + s f / 2. W is work space of three times as many lines.
+    """
+    place, mixed, free = moves.place, moves.mixed, moves.free
+    n, g, count = N.shape[0], start(F, t), mixed.size
+    if count == 0:
+        return
+    for a in range(count):
+        i = place[free[a]]
+        for j in range(n):
+            W[j, a] = N[i, j]
+    for a in range(count):
+        i = place[free[a]]
+        for j in range(n):
+            N[i, j] = 0.0
+            N[j, i] = 0.0
+        for b in range(count):
+            W[n + a, b] = 0.5 * W[i, b]
+            W[i, b] = 0.0
+    for a in range(count):  # z' in the first lines of W
+        for e in range(index[F.ptr + mixed[a]], index[F.ptr + mixed[a] + 1]):
+            x, k = value[g + e], place[index[F.col + e]]
+            for b in range(count):
+                W[k, b] += x * W[n + a, b]
+    for a in range(count):
+        for j in range(n):
+            W[n + a, j] = W[j, a]
+    for k in range(n):
+        for j in range(n):
+            W[2 * n + k, j] = 0.0
+    for a in range(count):  # f'z in the last
+        for e in range(index[F.ptr + mixed[a]], index[F.ptr + mixed[a] + 1]):
+            x, k = value[g + e], 2 * n + place[index[F.col + e]]
+            for j in range(n):
+                W[k, j] += x * W[n + a, j]
+    for i in range(n):
+        for j in range(n):
+            N[i, j] += W[2 * n + i, j] + W[2 * n + j, i]

@@ -6,15 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import (
-    BAD_NOISE,
-    BAD_VARIANCE,
     FILTERED,
-    LIKELIHOOD,
+    NOTHING,
     PREDICTED,
     Pass,
     begin,
     dot,
     drive,
+    forward,
     infinities,
     over_time,
     prepare,
@@ -23,17 +22,8 @@ from ssmts.core.gaussian._forward import (
     unsound,
 )
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.gaussian._recursions import (
-    LOG_2PI,
-    absorb,
-    decorrelate,
-    kernel,
-    new_row,
-    observe,
-    predict,
-    unpack,
-)
-from ssmts.core.types import Array, FilterResult, ForecastResult, Index, Innovation, LinearGaussianSSM, State
+from ssmts.core.gaussian._recursions import LOG_2PI
+from ssmts.core.types import Array, FilterResult, ForecastResult, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
 
@@ -88,36 +78,16 @@ def filter(
 
 
 def _filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
-    done = run(packed, y, inputs, state, LIKELIHOOD | FILTERED | PREDICTED)
-    trace = done.trace
-    n = len(y)
-    H = over_time(packed.ssm.observation, n)
-    innovations = done.y - dot(H, trace.predicted_m[:n])
-    innovation_cov = observed_cov(packed, trace.predicted_P[:n])
-    _show_infinities(packed, state, done, innovation_cov)
-    return FilterResult(
-        done.loglik,
-        trace.loglik,
-        trace.predicted_m,
-        trace.predicted_P,
-        trace.m,
-        trace.P,
-        innovations,
-        innovation_cov,
-        done.n_diffuse,
-        done.state,
-    )
+    done = run(packed, y, inputs, state, FILTERED | PREDICTED)
+    _show_infinities(packed, state, done)
+    kept = done.trace
+    means = kept.predicted_m, kept.predicted_P, kept.m, kept.P
+    return FilterResult(done.loglik, kept.loglik, *means, kept.v, kept.S, done.n_diffuse, done.state)
 
 
-def observed_cov(packed: Packed, P: Array) -> Array:
-    """H P H' + R at each time."""
-    H = over_time(packed.ssm.observation, len(P))
-    return H @ P @ H.swapaxes(1, 2) + over_time(packed.ssm.obs_cov, len(P))
-
-
-def _show_infinities(packed: Packed, state: State | None, done: Pass, innovation_cov: Array) -> None:
+def _show_infinities(packed: Packed, state: State | None, done: Pass) -> None:
     """Add kappa A A' to the covariances of the rows that are partly diffuse, in the limit."""
-    trace, n = done.trace, len(innovation_cov)
+    trace, n = done.trace, len(done.y)
     A = begin(packed, state)[2]
     rank = A.shape[1]
     F, H = over_time(packed.ssm.transition, n), over_time(packed.ssm.observation, n)
@@ -128,7 +98,7 @@ def _show_infinities(packed: Packed, state: State | None, done: Pass, innovation
         trace.predicted_P[t] += infinities(predicted)
         if t < n:
             h = H[at_row(H, t)]
-            innovation_cov[t] += infinities(_observed(h, predicted))
+            trace.S[t] += infinities(_observed(h, predicted))
             A, rank = trace.A[t], int(trace.rank[t])
             trace.P[t] += infinities(unresolved(A, rank))
             A = F[at_row(F, t)] @ A
@@ -238,48 +208,6 @@ def forecast(
     return ForecastResult(dot(H, mean) - zero, done.innovation_cov, mean, cov)
 
 
-@kernel
-def advance(index: Index, value: Array, b: Array, y: Array, m: Array, P: Array, A: Array, v: Array, S: Array) -> Any:
-    """Move m, P, A over one row, after writing its innovation to v and S; returns (log-likelihood, rank, what went wrong)."""
-    model = unpack(index)
-    H, rank = model.H, A.shape[1]
-    row, W = new_row(model), np.empty((model.dx, model.dx))
-    h = np.empty(H.size) if model.full else value
-    innovate(index, value, model, y, m, P, W, v, S)
-    if model.full:
-        if not decorrelate(index, value, model, 0, y, 0, row, h):
-            return 0.0, rank, BAD_NOISE
-    else:
-        observe(index, value, model, 0, y, 0, row)
-    gain, rank, sound = absorb(index, H, h, 0 if model.full else H.val, row, m, P, A, rank)
-    if not sound:
-        return 0.0, rank, BAD_VARIANCE
-    predict(index, value, model, 0, b, m, P, A, rank, W)
-    return gain, rank, 0
-
-
-@kernel
-def innovate(
-    index: Index, value: Array, model: Any, y: Array, m: Array, P: Array, W: Array, v: Array, S: Array
-) -> None:
-    """Write v = y[0] - H m and S = H P H' + R, at time 0; W is work space."""
-    H = model.H
-    for i in range(model.dy):
-        v[i] = y[0, i]
-        for k in range(m.size):
-            W[0, k] = 0.0
-        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            x, j = value[H.val + e], index[H.col + e]
-            v[i] -= x * m[j]
-            for k in range(m.size):
-                W[0, k] += x * P[j, k]
-        for j in range(i + 1):
-            S[i, j] = value[model.R + i * model.dy + j]
-            for e in range(index[H.ptr + j], index[H.ptr + j + 1]):
-                S[i, j] += value[H.val + e] * W[0, index[H.col + e]]
-            S[j, i] = S[i, j]
-
-
 def step(
     ssm: LinearGaussianSSM | Packed, state: State, y_row: npt.ArrayLike, inputs: npt.ArrayLike | None = None
 ) -> tuple[State, Innovation]:
@@ -313,16 +241,17 @@ def step(
     """
     packed = ssm if type(ssm) is Packed else pack(ssm)
     y = np.array(y_row, dtype=np.float64, ndmin=2)
-    n_obs = len(packed.parts[3].ptr) - 1
+    n_obs = len(packed.parts[2].ptr) - 1
     if y.shape != (1, n_obs) or np.isinf(y).any():
         raise InputError(f"y_row is {y_row!r}: pass {n_obs} finite numbers or NaN")
     b, y = drive(packed, y, None if inputs is None else np.asarray(inputs, dtype=float)[None])
     m, P, A = begin(packed, state)
-    v, S = np.empty(n_obs), np.empty((n_obs, n_obs))
-    gain, rank, wrong = advance(packed.layout, packed.values, b, y, m, P, A, v, S)
+    v, S = np.empty((1, n_obs)), np.empty((1, n_obs, n_obs))
+    here = (packed.layout, packed.values, b, y, np.arange(len(m)), m, P, A, False)
+    gain, rank, _, _, wrong = forward(*here, NOTHING.loglik, v, S, *NOTHING[3:])
     if wrong:
         raise unsound(0, wrong, m, P)
     if not state.rank:
-        return State(m, P, state.diffuse_cov, 0), Innovation(v, S, gain, 0)
-    S += infinities(_observed(over_time(packed.ssm.observation, 1)[0], state.diffuse_cov))
-    return State(m, P, unresolved(A, rank), rank), Innovation(v, S, gain, state.rank - rank)
+        return State(m, P, state.diffuse_cov, 0), Innovation(v[0], S[0], gain, 0)
+    S[0] += infinities(_observed(over_time(packed.ssm.observation, 1)[0], state.diffuse_cov))
+    return State(m, P, unresolved(A, rank), rank), Innovation(v[0], S[0], gain, state.rank - rank)

@@ -8,12 +8,17 @@ import numpy.typing as npt
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._recursions import (
     K,
+    Model,
     absorb,
     decorrelate,
     kernel,
+    new_moves,
     new_row,
+    noise,
     observe,
+    part,
     predict,
+    settle,
     start,
     unpack,
 )
@@ -21,14 +26,16 @@ from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
 METHODS = ("auto", "sequential")
-LIKELIHOOD, GAINS, FILTERED, PREDICTED = 1, 2, 4, 8  # what a trace keeps
+GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
 
 
 class Trace(NamedTuple):
-    """What a forward pass keeps for the passes that follow; an array without rows is not kept."""
+    """What a forward pass keeps for its caller and for later passes; an array without rows is not kept."""
 
     loglik: Array  # (n,)
+    v: Array  # (n, dy) innovations, and
+    S: Array  # (n, dy, dy) H P H' + R
     predicted_m: Array  # (n + 1, dx)
     predicted_P: Array  # (n + 1, dx, dx)
     m: Array  # (n, dx) filtered
@@ -47,56 +54,85 @@ class Pass(NamedTuple):
     n_diffuse: int
     trace: Trace
     y: Array  # less obs_offset and feedthrough
-    b: Array  # state_offset and input_matrix @ inputs (1 or n, dx)
+    b: Array  # state_offset and input_matrix @ inputs (0, 1 or n, dx)
+    place: Index  # of each state after the last row
 
 
 @kernel
 def forward(
-    index: Index, value: Array, b: Array, y: Array, m: Array, P: Array, A: Array, trace: Trace, probe: bool
+    index: Index,
+    value: Array,
+    b: Array,
+    y: Array,
+    place: Index,
+    m: Array,
+    P: Array,
+    A: Array,
+    probe: bool,
+    loglik_t: Array,
+    v: Array,
+    S: Array,
+    predicted_m: Array,
+    predicted_P: Array,
+    filtered_m: Array,
+    filtered_P: Array,
+    rows: Array,
+    filtered_A: Array,
+    ranks: Index,
 ) -> Any:
     """Filter y, moving m, P, A to the state after it; with `probe`, only until nothing is diffuse.
+
+    From `loglik_t` on, the arrays of a `Trace` to fill. Tables of observations are kept by places, of which `place` is left
+    with the last; if means and covariances are to be kept, every state stays in its place.
 
     Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
     """
     model = unpack(index)
-    n, H = y.shape[0], model.H
-    row, W = new_row(model), np.empty((model.dx, model.dx))
+    n, H, whole = y.shape[0], model.H, filtered_P.shape[0] + predicted_P.shape[0] > 0
+    row, W = new_row(model), np.empty((3 * model.dx, model.dx))
     h = np.empty(H.size) if model.full else value
-    loglik, rank, rows = 0.0, A.shape[1], 0
+    moves = new_moves(index, model, place, not whole)
+    loglik, rank, n_diffuse = 0.0, A.shape[1], 0
     for t in range(n):
         if rank > 0:
-            rows += 1
+            n_diffuse += 1
         elif probe:
             break
-        if trace.predicted_P.shape[0] > 0:
-            copy(m, P, trace.predicted_m, trace.predicted_P, t)
+        if predicted_P.shape[0] > 0:
+            copy(m, P, predicted_m, predicted_P, t)
+        if v.shape[0] > 0:
+            innovate(index, value, model, t, y, place, m, P, W, v, S)
         if model.full:
-            if not decorrelate(index, value, model, t, y, t, row, h):
-                return loglik, rank, rows, t, BAD_NOISE
+            if not decorrelate(index, value, model, t, y, row, h):
+                return loglik, rank, n_diffuse, t, BAD_NOISE
         else:
-            observe(index, value, model, t, y, t, row)
-        gain, rank, sound = absorb(index, H, h, 0 if model.full else start(H, t), row, m, P, A, rank)
+            observe(value, model, t, y, row)
+        g = 0 if model.full else start(H, t)
+        gain, rank, sound = absorb(index, H, h, g, place, row, m, P, A, rank)
         if not sound:
-            return loglik, rank, rows, t, BAD_VARIANCE
+            return loglik, rank, n_diffuse, t, BAD_VARIANCE
         loglik += gain
-        if trace.loglik.shape[0] > 0:
-            trace.loglik[t] = gain
-        if trace.P.shape[0] > 0:
-            copy(m, P, trace.m, trace.P, t)
-        if trace.row.shape[0] > 0:
+        if loglik_t.shape[0] > 0:
+            loglik_t[t] = gain
+        if filtered_P.shape[0] > 0:
+            copy(m, P, filtered_m, filtered_P, t)
+        if rows.shape[0] > 0:
             for i in range(model.dy):
-                for j in range(trace.row.shape[2]):
-                    trace.row[t, i, j] = row[i, j]
-        if t < trace.A.shape[0]:
-            trace.A[t] = A
-            trace.rank[t] = rank
-        predict(index, value, model, t, b, m, P, A, rank, W)
-    if trace.predicted_P.shape[0] > 0:
-        copy(m, P, trace.predicted_m, trace.predicted_P, n)
-    return loglik, rank, rows, n, 0
+                for j in range(rows.shape[2]):
+                    rows[t, i, j] = row[i, j]
+        if t < ranks.shape[0]:
+            ranks[t] = rank
+            for i in range(model.dx):
+                for k in range(A.shape[1]):
+                    filtered_A[t, i, k] = A[i, k]
+        predict(index, value, model, t, b, moves, m, P, A, rank, W)
+    if predicted_P.shape[0] > 0:
+        copy(m, P, predicted_m, predicted_P, n)
+    settle(place, m, P, A, W)
+    return loglik, rank, n_diffuse, n, 0
 
 
-@kernel
+@part
 def copy(m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
     """Write a mean and a covariance to row t."""
     for i in range(m.size):
@@ -105,11 +141,51 @@ def copy(m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
             to_P[t, i, j] = P[i, j]
 
 
-def new_trace(n: int, dx: int, dy: int, keep: int = 0, rows: int = 0, rank: int = 0) -> Trace:
+@part
+def innovate(
+    index: Index,
+    value: Array,
+    model: Model,
+    t: int,
+    y: Array,
+    place: Index,
+    m: Array,
+    P: Array,
+    W: Array,
+    v: Array,
+    S: Array,
+) -> None:
+    """Write v = y - H m and S = H P H' + R at time t; W is work space."""
+    H, dy = model.H, model.dy
+    g, r = start(H, t), noise(model, t)
+    for i in range(dy):
+        v[t, i] = y[t, i]
+        for k in range(m.size):
+            W[0, k] = 0.0
+        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+            x, j = value[g + e], place[index[H.col + e]]
+            v[t, i] -= x * m[j]
+            for k in range(m.size):
+                W[0, k] += x * P[j, k]
+        for j in range(i + 1):
+            x = value[r + i * dy + j]
+            for e in range(index[H.ptr + j], index[H.ptr + j + 1]):
+                x += value[g + e] * W[0, place[index[H.col + e]]]
+            S[t, i, j] = x
+            S[t, j, i] = x
+
+
+def new_trace(n: int, dx: int, dy: int, keep: int, rows: int, rank: int) -> Trace:
     """Room for what a pass over n rows, of which the first `rows` begin partly diffuse, is asked to keep."""
-    filtered, predicted = n * bool(keep & FILTERED), (n + 1) * bool(keep & PREDICTED)
+    filtered, predicted, innovations = (
+        n * bool(keep & FILTERED),
+        (n + 1) * bool(keep & PREDICTED),
+        n * bool(keep & PREDICTED),
+    )
     return Trace(
-        np.empty(n * bool(keep & LIKELIHOOD)),
+        np.empty(innovations),
+        np.empty((innovations, dy)),
+        np.empty((innovations, dy, dy)),
         np.empty((predicted, dx)),
         np.empty((predicted, dx, dx)),
         np.empty((filtered, dx)),
@@ -120,21 +196,25 @@ def new_trace(n: int, dx: int, dy: int, keep: int = 0, rows: int = 0, rank: int 
     )
 
 
+NOTHING = new_trace(0, 0, 0, keep=0, rows=0, rank=0)
+
+
 def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
     """Filter one checked series and keep what is asked for."""
     n, dy = y.shape
     b, y = drive(packed, y, inputs)
     m, P, A = begin(packed, state)
     dx, rank = A.shape
+    place = np.arange(dx)
     rows = 0
     if keep & FILTERED and rank:
-        probe = (m.copy(), P.copy(), A.copy(), new_trace(n, dx, dy), True)
-        rows = forward(packed.layout, packed.values, b, y, *probe)[2]
-    trace = new_trace(n, dx, dy, keep, rows, rank)
-    loglik, left, _, t, wrong = forward(packed.layout, packed.values, b, y, m, P, A, trace, False)
+        copies = place.copy(), m.copy(), P.copy(), A.copy()
+        rows = forward(packed.layout, packed.values, b, y, *copies, True, *NOTHING)[2]
+    trace = new_trace(n, dx, dy, keep, rows, rank) if keep else NOTHING
+    loglik, left, _, t, wrong = forward(packed.layout, packed.values, b, y, place, m, P, A, False, *trace)
     if wrong:
         raise unsound(t, wrong, m, P)
-    return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b)
+    return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, place)
 
 
 def begin(packed: Packed, state: State | None) -> tuple[Array, Array, Array]:
@@ -161,7 +241,8 @@ def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array
     if u.shape != (len(y), n_inputs) or not np.isfinite(u).all():
         raise InputError(f"inputs of shape {u.shape}: pass finite numbers of shape {(len(y), n_inputs)}")
     if ssm.input_matrix is not None:
-        b = b[: len(y)] + dot(over_time(ssm.input_matrix, len(y)), u)
+        driven = dot(over_time(ssm.input_matrix, len(y)), u)
+        b = b[: len(y)] + driven if len(b) else driven
     if ssm.feedthrough is not None:
         y = y - dot(over_time(ssm.feedthrough, len(y)), u)
     return np.ascontiguousarray(b), y

@@ -43,9 +43,9 @@ class Packed(NamedTuple):
     n_times: int
     layout: Index
     values: Array
-    offset: Array  # state offset (1 or n, n_states)
+    offset: Array  # state offset (0, 1 or n, n_states)
     factor: Array  # of the prior's diffuse_cov (n_states, rank)
-    parts: tuple[Rows, Rows, Rows, Rows, Array]  # transition, its transpose, noise, observation, obs_cov
+    parts: tuple[Rows, Rows, Rows, Array]  # transition, noise, observation, obs_cov
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -112,19 +112,18 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     def get(name: str) -> Array:
         return checked[name] if name in checked else _checked(ssm, name, sizes)
 
-    parts: list[Any] = list(old.parts) if old else [None] * 5
+    parts: list[Any] = list(old.parts) if old else [None] * 4
     if "transition" in changed:
-        F = get("transition")
-        parts[0], parts[1] = compress(F), compress(F.swapaxes(1, 2))
+        parts[0] = compress(get("transition"))
     if changed & {"process_cov", "process_loading"}:
         V = get("process_cov")
         if ssm.process_loading is not None:
             G = get("process_loading")
             V = G @ V @ G.swapaxes(1, 2)
-        parts[2] = compress(np.tril(V))
+        parts[1] = compress(np.tril(V))
     if changed & {"observation", "obs_cov"}:
-        parts[4] = get("obs_cov")
-        parts[3] = compress(get("observation"), fill_down=_is_full(parts[4]))
+        parts[3] = get("obs_cov")
+        parts[2] = compress(get("observation"), fill_down=_is_full(parts[3]))
     if old and not changed & {"initial_mean", "initial_cov", "initial_diffuse_cov"}:
         start, factor = old.start, old.factor
     else:
@@ -133,7 +132,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
         )
         factor = diffuse_factor(diffuse[0])
         start = State(get("initial_mean")[0].copy(), get("initial_cov")[0].copy(), diffuse[0].copy(), factor.shape[1])
-    offset = np.zeros((1, sizes["x"])) if ssm.state_offset is None else np.ascontiguousarray(get("state_offset"))
+    offset = np.zeros((0, sizes["x"])) if ssm.state_offset is None else np.ascontiguousarray(get("state_offset"))
     layout, values = _flatten(sizes, parts)
     lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
     return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts))
@@ -144,13 +143,34 @@ def _is_full(obs_cov: Array) -> bool:
 
 
 def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
-    F, Ft, V, H, R = parts
-    rows = (F, Ft, V, H)
-    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R)]
+    """One vector of integers, which starts with the sizes of what follows, and one of values."""
+    rows, R = parts[:3], parts[3]
+    mixed, *moves = _moves(rows[0])
+    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(mixed)]
     for part in rows:
         head += [len(part.ptr) - 1, len(part.col), len(part.val)]
-    layout = np.concatenate([head, *(a for part in rows for a in (part.ptr, part.col))], dtype=np.int64)
-    return layout, np.concatenate([*(part.val.ravel() for part in rows), R.ravel()])
+    lists = [head, *(a for part in rows for a in (part.ptr, part.col)), mixed, *moves]
+    return np.concatenate(lists, dtype=np.int64), np.concatenate([*(part.val.ravel() for part in rows), R.ravel()])
+
+
+def _moves(F: Rows) -> tuple[Index, Index, Index]:
+    """The states that a transition mixes, those whose places these take over, and the cycles of places (see `Moves`)."""
+    n = len(F.ptr) - 1
+    source = np.full(n, -1)  # the state whose place a state takes over, in the end a permutation
+    for i in np.flatnonzero(np.diff(F.ptr) == 1):
+        e = F.ptr[i]
+        if F.col[e] not in source and (F.val[:, e] == 1.0).all():
+            source[i] = F.col[e]
+    mixed = np.flatnonzero(source < 0)
+    source[mixed] = free = np.setdiff1d(np.arange(n), source)
+    cycles, left = [], set(np.flatnonzero(source != np.arange(n)).tolist())
+    while left:
+        cycle = [min(left)]
+        while source[cycle[-1]] != cycle[0]:
+            cycle.append(int(source[cycle[-1]]))
+        left -= set(cycle)
+        cycles += [len(cycle), *cycle]
+    return mixed, free, np.array(cycles, np.int64)
 
 
 def compress(values: Array, fill_down: bool = False) -> Rows:

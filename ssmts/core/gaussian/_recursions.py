@@ -8,6 +8,10 @@ every direction of which nothing is known, so its rank is the number of its colu
 it. A rotation turns the columns until one of them, c, holds all that h sees; c leaves, the gain is K = c / (h c), and the
 other columns go on. Columns that have left are propagated along with the rest, as the yardstick of what counts as zero.
 
+**Moves.** A state that a transition only hands on, as a seasonal effect or a constant coefficient (its line of F has a single,
+constant 1), keeps its place in m, P and A: what moves is its name. `Moves` says where each state is kept; the other states,
+whose values are mixed, are written to the places that have become free. Positions in m, P, A, r and N below are places.
+
 Kernels hand each other few arrays, because every array costs a count of references at a call: a packed model is two vectors
 and a `Model` of positions in them, and the work space of a row of observations is one table.
 """
@@ -21,7 +25,9 @@ from numba import njit
 from ssmts.core.types import Array, Index
 
 # Not the full fastmath, which would fold the test for NaN away.
-kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+kernel = njit(**OPTIONS)
+part = njit(forceinline=True, **OPTIONS)
 
 LOG_2PI = math.log(2 * math.pi)
 ROUNDING = 1e-14  # a variance that an observation shrinks by this factor is zero
@@ -54,62 +60,85 @@ class Model(NamedTuple):
     dy: int
     full: bool  # R is not diagonal
     F: Block
-    Ft: Block
     V: Block  # lower triangle
     H: Block
     R: int
     R_times: int
+    mixed: int
+    n_mixed: int
 
 
-@kernel
+class Moves(NamedTuple):
+    """Where states are kept, and how a transition moves them."""
+
+    place: Index  # (n_states,) of each state
+    mixed: Index  # the states that get a new value,
+    free: Index  # and the states whose places these take over
+    cycles: Index  # length and members of each cycle: a member takes over the place of the next one
+
+
+@part
 def _block(index: Index, head: int, i: int, j: int) -> Any:
     n, size, times = index[head], index[head + 1], index[head + 2]
     col = i + n + 1
     return Block(n, size, times, i, col, j), col + size, j + times * size
 
 
-@kernel
+@part
 def unpack(index: Index) -> Model:
     """Find the pieces of a packed model."""
-    F, i, j = _block(index, 4, 16, 0)
-    Ft, i, j = _block(index, 7, i, j)
-    V, i, j = _block(index, 10, i, j)
-    H, i, j = _block(index, 13, i, j)
-    return Model(index[0], index[1], index[2] != 0, F, Ft, V, H, j, index[3])
+    F, i, j = _block(index, 5, 14, 0)
+    V, i, j = _block(index, 8, i, j)
+    H, i, j = _block(index, 11, i, j)
+    return Model(index[0], index[1], index[2] != 0, F, V, H, j, index[3], i, index[4])
 
 
-@kernel
+@part
+def new_moves(index: Index, model: Model, place: Index, moving: bool) -> Moves:
+    """The moves of a model; if not `moving`, every state is mixed and stays in its place."""
+    if moving:
+        free = model.mixed + model.n_mixed
+        cycles = free + model.n_mixed
+        return Moves(place, index[model.mixed : free], index[free:cycles], index[cycles:])
+    every = np.empty(model.dx, np.int64)
+    for i in range(model.dx):
+        every[i] = i
+    return Moves(place, every, every, every[:0])
+
+
+@part
 def start(G: Block, t: int) -> int:
     """Where the values of G[t] start."""
     return G.val + (t * G.size if G.times > 1 else 0)
 
 
-@kernel
+@part
 def noise(model: Model, t: int) -> int:
     """Where the values of R[t] start."""
     return model.R + (t * model.dy * model.dy if model.R_times > 1 else 0)
 
 
-@kernel
+@part
 def new_row(model: Model) -> Array:
     """Work space for a row of observations."""
     row = np.zeros((model.dy, K + 2 * model.dx + model.dy))
-    row[:, Y] = np.inf
+    for i in range(model.dy):
+        row[i, Y] = np.inf  # nothing is known of C yet
     return row
 
 
-@kernel
-def observe(index: Index, value: Array, model: Model, t: int, y: Array, s: int, row: Array) -> None:
-    """Put y[s], seen at time t through a diagonal R, into `row`."""
+@part
+def observe(value: Array, model: Model, t: int, y: Array, row: Array) -> None:
+    """Put y[t], seen through a diagonal R, into `row`."""
     g = noise(model, t)
     for i in range(model.dy):
-        row[i, Y] = y[s, i]
+        row[i, Y] = y[t, i]
         row[i, NOISE] = value[g + i * (model.dy + 1)]
 
 
-@kernel
-def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, s: int, row: Array, h: Array) -> bool:
-    """Put y[s], seen at time t through a full R, into `row` as independent observations; False if R is no covariance.
+@part
+def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row: Array, h: Array) -> bool:
+    """Put y[t], seen through a full R, into `row` as independent observations; False if R is no covariance.
 
     With R = C diag(r) C', the observed entries of C^-1 y have independent noise of variance r and see the rows of C^-1 H,
     which go to h.
@@ -117,8 +146,8 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, s: i
     dy, c = model.dy, K + 2 * model.dx
     known = model.H.times == 1 and model.R_times == 1
     for i in range(dy):
-        known = known and (math.isnan(y[s, i]) == math.isnan(row[i, Y])) and row[i, Y] != np.inf
-        row[i, Y] = y[s, i]
+        known = known and (math.isnan(y[t, i]) == math.isnan(row[i, Y])) and row[i, Y] != np.inf
+        row[i, Y] = y[t, i]
     if not known and not _factor(index, value, model, t, row, h):
         return False
     for i in range(dy):
@@ -128,7 +157,7 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, s: i
     return True
 
 
-@kernel
+@part
 def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Array) -> bool:
     """C, r and C^-1 H for the entries that are observed; lines of C for the others stay those of the identity."""
     H, dy, c = model.H, model.dy, K + 2 * model.dx
@@ -162,8 +191,10 @@ def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Arr
     return True
 
 
-@kernel
-def absorb(index: Index, H: Block, h: Array, g: int, row: Array, m: Array, P: Array, A: Array, rank: int) -> Any:
+@part
+def absorb(
+    index: Index, H: Block, h: Array, g: int, place: Index, row: Array, m: Array, P: Array, A: Array, rank: int
+) -> Any:
     """Update m, P and A by the observations in `row`; returns (log-likelihood, rank, whether all variances were sound).
 
     Line i of H has the values h[g + e]. Of A only the first `rank` columns are still diffuse.
@@ -179,19 +210,19 @@ def absorb(index: Index, H: Block, h: Array, g: int, row: Array, m: Array, P: Ar
         for k in range(n):
             row[i, M + k] = 0.0
         for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            j, x = index[H.col + e], h[g + e]
+            j, x = place[index[H.col + e]], h[g + e]
             v -= x * m[j]
             size += abs(x * m[j])
             most += x * x * P[j, j]
             for k in range(n):
                 row[i, M + k] += x * P[j, k]
         for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            s += h[g + e] * row[i, M + index[H.col + e]]
+            s += h[g + e] * row[i, M + place[index[H.col + e]]]
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, rank, False
         if rank > 0:
-            c = _turn(index, H, h, g, i, A, rank)
+            c = _turn(index, H, h, g, place, i, A, rank)
             if c != 0.0:
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
@@ -210,7 +241,7 @@ def absorb(index: Index, H: Block, h: Array, g: int, row: Array, m: Array, P: Ar
     return loglik, rank, True
 
 
-@kernel
+@part
 def _update(row: Array, i: int, m: Array, P: Array) -> None:
     """The ordinary update: m += K v, P -= M M' / S with M = P h' and K = M / S."""
     n = m.size
@@ -226,6 +257,8 @@ def _update(row: Array, i: int, m: Array, P: Array) -> None:
         w = row[i, M + j]
         for k in range(n):
             P[j, k] -= w * row[i, M + k]
+    if row[i, NOISE] > ROUNDING * row[i, S]:
+        return
     for j in range(n):
         w = row[i, M + j]
         if abs(P[j, j]) <= ROUNDING * w * w and w != 0.0:  # the observation tells state j exactly
@@ -234,13 +267,13 @@ def _update(row: Array, i: int, m: Array, P: Array) -> None:
                 P[k, j] = 0.0
 
 
-@kernel
-def _turn(index: Index, H: Block, h: Array, g: int, i: int, A: Array, rank: int) -> float:
+@part
+def _turn(index: Index, H: Block, h: Array, g: int, place: Index, i: int, A: Array, rank: int) -> float:
     """Rotate the diffuse columns of A so that observation i sees the last of them alone; returns h times it, 0 if unseen."""
     a = np.zeros(rank)
     size = 0.0
     for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-        j, x = index[H.col + e], h[g + e]
+        j, x = place[index[H.col + e]], h[g + e]
         norm = 0.0
         for k in range(A.shape[1]):
             norm += A[j, k] * A[j, k]
@@ -268,7 +301,7 @@ def _turn(index: Index, H: Block, h: Array, g: int, i: int, A: Array, rank: int)
     return c
 
 
-@kernel
+@part
 def _resolve(row: Array, i: int, c: float, m: Array, P: Array, A: Array, last: int) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
     n = m.size
@@ -283,69 +316,130 @@ def _resolve(row: Array, i: int, c: float, m: Array, P: Array, A: Array, last: i
             P[k, j] = P[j, k]
 
 
-@kernel
-def times(index: Index, value: Array, G: Block, t: int, A: Array, columns: int, W: Array) -> None:
-    """W <- G[t] A, the first columns of it."""
-    g = start(G, t)
-    for i in range(G.n):
-        first, stop = index[G.ptr + i], index[G.ptr + i + 1]
+@part
+def mix(index: Index, value: Array, F: Block, t: int, moves: Moves, A: Array, columns: int, W: Array) -> None:
+    """The lines of F[t] A for the mixed states, one after the other, in W."""
+    g = start(F, t)
+    for a in range(moves.mixed.size):
+        i = moves.mixed[a]
+        first, stop = index[F.ptr + i], index[F.ptr + i + 1]
         if first == stop:
             for j in range(columns):
-                W[i, j] = 0.0
+                W[a, j] = 0.0
         for e in range(first, stop):
-            x, k = value[g + e], index[G.col + e]
+            x, k = value[g + e], moves.place[index[F.col + e]]
             if e == first:
                 for j in range(columns):
-                    W[i, j] = x * A[k, j]
+                    W[a, j] = x * A[k, j]
             else:
                 for j in range(columns):
-                    W[i, j] += x * A[k, j]
+                    W[a, j] += x * A[k, j]
 
 
-@kernel
-def sandwich(index: Index, value: Array, G: Block, t: int, P: Array, W: Array) -> None:
-    """P <- G[t] P G[t]' for symmetric P; W is work space of its shape."""
-    n = G.n
-    times(index, value, G, t, P, n, W)
-    for i in range(n):
-        for j in range(n):
-            P[i, j] = W[j, i]
-    times(index, value, G, t, P, n, W)
-    for i in range(n):
-        for j in range(n):
-            P[i, j] = 0.5 * (W[i, j] + W[j, i])
+@part
+def sandwich(index: Index, value: Array, F: Block, t: int, moves: Moves, P: Array, W: Array) -> None:
+    """P <- F[t] P F[t]', exactly symmetric; W is work space of three times as many lines."""
+    n, mixed = P.shape[0], moves.mixed.size
+    g = start(F, t)
+    mix(index, value, F, t, moves, P, n, W)
+    for j in range(n):
+        for a in range(mixed):
+            W[n + j, a] = W[a, j]
+    for a in range(mixed):  # the mixed states among themselves
+        i = moves.mixed[a]
+        for b in range(mixed):
+            W[2 * n + a, b] = 0.0
+        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
+            x, k = value[g + e], n + moves.place[index[F.col + e]]
+            for b in range(mixed):
+                W[2 * n + a, b] += x * W[k, b]
+    if mixed < n:
+        for a in range(mixed):
+            i = moves.place[moves.free[a]]
+            for j in range(n):
+                P[i, j] = W[a, j]
+            for j in range(n):
+                P[j, i] = W[a, j]
+    for a in range(mixed):
+        i = moves.place[moves.free[a]]
+        for b in range(mixed):
+            P[i, moves.place[moves.free[b]]] = 0.5 * (W[2 * n + a, b] + W[2 * n + b, a])
 
 
-@kernel
+@part
 def predict(
-    index: Index, value: Array, model: Model, t: int, b: Array, m: Array, P: Array, A: Array, rank: int, W: Array
+    index: Index,
+    value: Array,
+    model: Model,
+    t: int,
+    b: Array,
+    moves: Moves,
+    m: Array,
+    P: Array,
+    A: Array,
+    rank: int,
+    W: Array,
 ) -> None:
     """From t to t + 1: m <- F m + b, P <- F P F' + V, A <- F A."""
     if rank > 0:
-        times(index, value, model.F, t, A, A.shape[1], W)
-        for i in range(m.size):
-            for j in range(A.shape[1]):
-                A[i, j] = W[i, j]
-    sandwich(index, value, model.F, t, P, W)
-    G = model.V
-    g = start(G, t)
-    for i in range(G.n):
-        for e in range(index[G.ptr + i], index[G.ptr + i + 1]):
-            j = index[G.col + e]
-            x = P[i, j] + value[g + e]
-            P[i, j] = x
-            P[j, i] = x
-    move(index, value, model.F, t, b, m, W)
+        mix(index, value, model.F, t, moves, A, A.shape[1], W)
+        for a in range(moves.mixed.size):
+            i = moves.place[moves.free[a]]
+            for k in range(A.shape[1]):
+                A[i, k] = W[a, k]
+    sandwich(index, value, model.F, t, moves, P, W)
+    move(index, value, model.F, t, b, moves, m, W)
+    V, place = model.V, moves.place
+    g = start(V, t)
+    for i in range(V.n):
+        for e in range(index[V.ptr + i], index[V.ptr + i + 1]):
+            j, k = place[i], place[index[V.col + e]]
+            x = P[j, k] + value[g + e]
+            P[j, k] = x
+            P[k, j] = x
 
 
-@kernel
-def move(index: Index, value: Array, F: Block, t: int, b: Array, m: Array, W: Array) -> None:
-    """Move the mean: m <- F[t] m + b[t]."""
-    g, c = start(F, t), (0 if b.shape[0] == 1 else t)
-    for i in range(F.n):
-        x = b[c, i]
-        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
-            x += value[g + e] * m[index[F.col + e]]
-        W[0, i] = x
-    for i in range(F.n):
-        m[i] = W[0, i]
+@part
+def move(index: Index, value: Array, F: Block, t: int, b: Array, moves: Moves, m: Array, W: Array) -> None:
+    """Move the mean, m <- F[t] m + b[t], and the names of the states."""
+    place, mixed, free, cycles = moves
+    g = start(F, t)
+    for a in range(mixed.size):
+        x = 0.0
+        for e in range(index[F.ptr + mixed[a]], index[F.ptr + mixed[a] + 1]):
+            x += value[g + e] * m[place[index[F.col + e]]]
+        W[0, a] = x
+    for a in range(mixed.size):
+        m[place[free[a]]] = W[0, a]
+    i = 0
+    while i < cycles.size:
+        last = i + cycles[i]
+        kept = place[cycles[i + 1]]
+        for j in range(i + 1, last):
+            place[cycles[j]] = place[cycles[j + 1]]
+        place[cycles[last]] = kept
+        i = last + 1
+    if b.shape[0] > 0:
+        c = 0 if b.shape[0] == 1 else t
+        for j in range(F.n):
+            m[place[j]] += b[c, j]
+
+
+@part
+def settle(place: Index, m: Array, P: Array, A: Array, W: Array) -> None:
+    """Bring every state back to the place of its number."""
+    n = m.size
+    for i in range(n):
+        W[n, i] = m[place[i]]
+        for j in range(n):
+            W[i, j] = P[place[i], place[j]]
+    for i in range(n):
+        m[i] = W[n, i]
+        for j in range(n):
+            P[i, j] = W[i, j]
+    for i in range(n):
+        for k in range(A.shape[1]):
+            W[i, k] = A[place[i], k]
+    for i in range(n):
+        for k in range(A.shape[1]):
+            A[i, k] = W[i, k]

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._backward import correlate, cross_errors, smoothing_error, step_back
+from ssmts.core.gaussian._backward import (
+    correlate,
+    cross_errors,
+    move_back,
+    rename_back,
+    sandwich_back,
+    smoothing_error,
+    step_back,
+)
 from ssmts.core.gaussian._forward import FILTERED, GAINS, Trace, over_time, prepare, run
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._recursions import (
@@ -25,15 +33,16 @@ from ssmts.core.gaussian._recursions import (
     Block,
     K,
     Model,
+    Moves,
     S,
     V,
     decorrelate,
     kernel,
-    move,
+    mix,
+    new_moves,
     new_row,
-    sandwich,
+    part,
     start,
-    times,
     unpack,
 )
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
@@ -55,27 +64,39 @@ class Gradient(NamedTuple):
 
 @kernel
 def backward(
-    index: Index, value: Array, y: Array, trace: Trace, support: Index, out: Gradient, r: Array, N: Array, X: Array
+    index: Index,
+    value: Array,
+    y: Array,
+    place: Index,
+    trace: Trace,
+    support: Index,
+    out: Gradient,
+    r: Array,
+    N: Array,
+    X: Array,
 ) -> None:
     """Add the derivatives to `out`, and leave those of the prior in r and N; m and P of the trace are overwritten."""
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, zero, row = np.empty((dx, dx)), np.zeros((1, dx)), new_row(model)
+    W, row = np.empty((3 * dx, dx)), new_row(model)
+    moves = new_moves(index, model, place, trace.P.shape[0] == 0)
     h = np.empty(H.size) if model.full else value
     u, E = np.zeros(dy), np.zeros((dy, dy))
-    Nk, Ne, dH = np.empty(dx), np.empty((dy, dx)), np.zeros((dy, dx))
+    Nk, Ne, dH = np.empty(dx), np.zeros((dy, dx)), np.zeros((dy, dx))
     observed = out.H.shape[0] + out.R.shape[0] + out.d.shape[0] > 0
     for t in range(n - 1, -1, -1):
         if t < n - 1:
-            _add_noise(out.V, out.b, t, support, r, N)
+            _add_noise(out.V, out.b, t, support, place, r, N)
+        rename_back(moves)
+        if t < n - 1:
             if out.F.shape[0] > 0:
-                _add_transition(index, value, model.F, t, trace, r, N, X, out.F, W)
-            move(index, value, model.Ft, t, zero, r, W)
-            sandwich(index, value, model.Ft, t, N, W)
+                _add_transition(index, value, model.F, t, moves, trace, r, N, X, out.F, W)
+            move_back(index, value, model.F, t, moves, r, W)
+            sandwich_back(index, value, model.F, t, moves, N, W)
             if t < trace.rank.size and trace.rank[t] > 0:
-                sandwich(index, value, model.Ft, t, X, W)
+                sandwich_back(index, value, model.F, t, moves, X, W)
         if model.full:
-            decorrelate(index, value, model, t, y, t, row, h)
+            decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
         rank = trace.rank[t] if t < trace.rank.size else 0
         table = trace.row[t]
@@ -84,10 +105,10 @@ def backward(
             for j in range(dy):
                 E[i, j] = 0.0
                 E[j, i] = 0.0
+            for j in range(dx):
+                Ne[i, j] = 0.0
+                dH[i, j] = 0.0
             if table[i, KIND] == SKIPPED:
-                for j in range(dx):
-                    Ne[i, j] = 0.0
-                    dH[i, j] = 0.0
                 continue
             u[i], e = smoothing_error(table, i, r, N, Nk)
             if out.H.shape[0] + out.F.shape[0] > 0:
@@ -96,36 +117,46 @@ def backward(
                     _diffuse_line(index, H, h, g, table, i, r, N, trace.A[t], rank, X, dH)
                     rank += 1
             if out.R.shape[0] > 0:
-                cross_errors(index, H, h, g, table, i, e, Nk, Ne, E)
-            step_back(index, H, h, g, i, u[i], e, r, N, Nk)
+                cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E)
+            step_back(index, H, h, g, place, i, u[i], e, r, N, Nk)
         if observed:
             _add_observation(out.H, out.R, out.d, t, row, model, u, E, dH)
 
 
-@kernel
-def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, r: Array, N: Array) -> None:
+@part
+def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, place: Index, r: Array, N: Array) -> None:
     """Add dl/dV = (r r' - N) / 2 on the states of `support`, and dl/db = r."""
     if out_V.shape[0] > 0:
         s = 0 if out_V.shape[0] == 1 else t
         for a in range(support.size):
-            i = support[a]
+            i = place[support[a]]
             for c in range(support.size):
-                j = support[c]
+                j = place[support[c]]
                 out_V[s, a, c] += 0.5 * (r[i] * r[j] - N[i, j])
     if out_b.shape[0] > 0:
         s = 0 if out_b.shape[0] == 1 else t
         for i in range(r.size):
-            out_b[s, i] += r[i]
+            out_b[s, i] += r[place[i]]
 
 
-@kernel
+@part
 def _add_transition(
-    index: Index, value: Array, F: Block, t: int, trace: Trace, r: Array, N: Array, X: Array, out: Array, W: Array
+    index: Index,
+    value: Array,
+    F: Block,
+    t: int,
+    moves: Moves,
+    trace: Trace,
+    r: Array,
+    N: Array,
+    X: Array,
+    out: Array,
+    W: Array,
 ) -> None:
-    """Add dl/dF = r m' + (r r' - N) F P + 2 X F A A'."""
+    """Add dl/dF = r m' + (r r' - N) F P + 2 X F A A'; every state is in its place."""
     n, s = r.size, (0 if out.shape[0] == 1 else t)
     m, P = trace.m[t], trace.P[t]
-    times(index, value, F, t, P, n, W)
+    mix(index, value, F, t, moves, P, n, W)
     for j in range(n):
         x = m[j]
         for l in range(n):
@@ -139,7 +170,7 @@ def _add_transition(
                 out[s, i, j] -= x * W[l, j]
     if t < trace.rank.size:
         A, rank = trace.A[t], trace.rank[t]
-        times(index, value, F, t, A, rank, W)
+        mix(index, value, F, t, moves, A, rank, W)
         for i in range(n):
             for k in range(rank):
                 x = 0.0
@@ -149,7 +180,7 @@ def _add_transition(
                     out[s, i, j] += 2.0 * x * A[j, k]
 
 
-@kernel
+@part
 def _line(table: Array, i: int, u: float, e: float, r: Array, Nk: Array, m: Array, P: Array, dH: Array) -> None:
     """Take m and P back to before observation i; dl/dh = u m + P (u r + N K) + P h' (u^2 - e)."""
     n, M = r.size, K + r.size
@@ -168,7 +199,7 @@ def _line(table: Array, i: int, u: float, e: float, r: Array, Nk: Array, m: Arra
             dH[i, j] += P[j, l] * (u * r[l] + Nk[l])
 
 
-@kernel
+@part
 def _diffuse_line(
     index: Index,
     H: Block,
@@ -223,7 +254,7 @@ def _diffuse_line(
             X[j, index[H.col + c]] += both * x * h[g + c]
 
 
-@kernel
+@part
 def _add_observation(
     out_H: Array, out_R: Array, out_d: Array, t: int, row: Array, model: Model, u: Array, E: Array, dH: Array
 ) -> None:
@@ -322,7 +353,7 @@ def _score_one(
     support = _support(packed, names)
     r, N, X = np.zeros(dx), np.zeros((dx, dx)), np.zeros((dx, dx))
     out = _room(packed, names, len(y), len(support), inputs is not None)
-    backward(packed.layout, packed.values, done.y, done.trace, support, out, r, N, X)
+    backward(packed.layout, packed.values, done.y, done.place, done.trace, support, out, r, N, X)
     gradient = dict.fromkeys(names)
     gradient.update(_parts(packed.ssm, names, out, support, inputs))
     gradient["initial_mean"] = r
