@@ -21,7 +21,7 @@ from ..components.transforms import Array
 
 TOLERANCE = 1e-9
 _NEAR = 0.3
-_PATIENCE = 6
+_PATIENCE = 12
 _LARGEST_STEP = 1.5
 _FLAT = 1e-6
 _ROUNDING = 2e-7  # of a log-likelihood with a vague start

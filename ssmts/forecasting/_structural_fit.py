@@ -219,6 +219,7 @@ class Likelihood:
         self.model, self.y = sample.model, sample.y[:, None]
         self.squares = np.nan
         self._n = sample.n_observed - self.model.n_unknown
+        self._last: tuple[Array, tuple[float, Array]] = (np.zeros(0), (-np.inf, np.zeros(0)))
         self._packed = pack(self.model.build(self.model.start, sample.Z), len(self.y))
 
     def height(self, values: Array) -> float:
@@ -228,6 +229,12 @@ class Likelihood:
 
     def __call__(self, values: Array) -> tuple[float, Array]:
         """Minus infinity and zeros where there is no likelihood."""
+        if np.array_equal(values, self._last[0]):
+            return self._last[1]
+        self._last = values.copy(), self._evaluate(values)
+        return self._last[1]
+
+    def _evaluate(self, values: Array) -> tuple[float, Array]:
         matrices = self.model.matrices(values)
         try:
             loglik, slopes = score(self._packed.replace(**matrices), self.y, wrt=tuple(matrices))
