@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._backward import move_back
 from ssmts.core.gaussian._forward import FILTERED, GAINS, prepare, run
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._recursions import (
@@ -18,7 +19,9 @@ from ssmts.core.gaussian._recursions import (
     decorrelate,
     kernel,
     move,
+    new_moves,
     new_row,
+    part,
     start,
     unpack,
 )
@@ -30,7 +33,15 @@ from ssmts.exceptions import InputError
 
 @kernel
 def smoothed_means(
-    index: Index, value: Array, y: Array, tables: Array, n_diffuse_rows: int, P: Array, diffuse: Array, out: Array
+    index: Index,
+    value: Array,
+    y: Array,
+    place: Index,
+    tables: Array,
+    n_diffuse_rows: int,
+    P: Array,
+    diffuse: Array,
+    out: Array,
 ) -> None:
     """Means of the states given y, for a model without offsets that starts from zero, by the gains of an earlier pass.
 
@@ -38,12 +49,13 @@ def smoothed_means(
     """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, zero, row = np.empty((dx, dx)), np.zeros((1, dx)), new_row(model)
+    W, zero, row = np.empty((3 * dx, dx)), np.zeros((0, dx)), new_row(model)
+    moves = new_moves(index, model, place, False)
     h = np.empty(H.size) if model.full else value
     m, r, r1 = np.zeros(dx), np.zeros(dx), np.zeros(dx)
     for t in range(n):
         if model.full:
-            decorrelate(index, value, model, t, y, t, row, h)
+            decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
         for i in range(dy):
             v = row[i, Y] if model.full else y[t, i]
@@ -55,16 +67,16 @@ def smoothed_means(
             for j in range(dx):
                 m[j] += tables[t, i, K + j] * v
         if t < n - 1:
-            move(index, value, model.F, t, zero, m, W)
+            move(index, value, model.F, t, zero, moves, m, W)
     shocks = np.zeros((n, dx))
     for t in range(n - 1, -1, -1):
         if t < n - 1:
             _noise_times(index, value, model, t, r, shocks[t])
-            move(index, value, model.Ft, t, zero, r, W)
+            move_back(index, value, model.F, t, moves, r, W)
             if t < n_diffuse_rows:
-                move(index, value, model.Ft, t, zero, r1, W)
+                move_back(index, value, model.F, t, moves, r1, W)
         if model.full:
-            decorrelate(index, value, model, t, y, t, row, h)
+            decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
         for i in range(dy - 1, -1, -1):
             table = tables[t]
@@ -92,12 +104,12 @@ def smoothed_means(
     for t in range(n):
         out[t] = m
         if t < n - 1:
-            move(index, value, model.F, t, zero, m, W)
+            move(index, value, model.F, t, zero, moves, m, W)
             for j in range(dx):
                 m[j] += shocks[t, j]
 
 
-@kernel
+@part
 def _noise_times(index: Index, value: Array, model: Model, t: int, r: Array, out: Array) -> None:
     """Out <- V[t] r, of whose V the lower triangle is packed."""
     G = model.V
@@ -176,7 +188,15 @@ def sample(
     correction = np.empty(states.shape[1:])
     for path, other in zip(states, simulated):
         smoothed_means(
-            packed.layout, packed.values, values - other, done.trace.row, rows, begin.cov, diffuse, correction
+            packed.layout,
+            packed.values,
+            values - other,
+            done.place,
+            done.trace.row,
+            rows,
+            begin.cov,
+            diffuse,
+            correction,
         )
         path += correction
     return states

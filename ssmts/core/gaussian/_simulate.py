@@ -73,7 +73,8 @@ def simulate(
     x = begin.mean + _noise(begin.cov[None], n_draws, 1, rng)[:, 0]
     for t in range(n_times):
         states[:, t] = x
-        x = x @ F[min(t, len(F) - 1)].T + b[min(t, len(b) - 1)] + w[:, t]
+        x = x @ F[min(t, len(F) - 1)].T + w[:, t]
+        x = x + b[min(t, len(b) - 1)] if len(b) else x
     return states, dot(H, states) + e - shift
 
 

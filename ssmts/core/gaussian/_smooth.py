@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._backward import correlate, cross_errors, smoothing_error, step_back
+from ssmts.core.gaussian._backward import (
+    correlate,
+    cross_errors,
+    move_back,
+    sandwich_back,
+    smoothing_error,
+    step_back,
+)
 from ssmts.core.gaussian._filter import _stack
 from ssmts.core.gaussian._forward import (
     FILTERED,
@@ -31,9 +38,9 @@ from ssmts.core.gaussian._recursions import (
     V,
     decorrelate,
     kernel,
-    move,
+    new_moves,
     new_row,
-    sandwich,
+    part,
     start,
     unpack,
 )
@@ -45,6 +52,7 @@ def back(
     index: Index,
     value: Array,
     y: Array,
+    place: Index,
     tables: Array,
     n_diffuse_rows: int,
     r_after: Array,
@@ -64,7 +72,8 @@ def back(
     """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, zero, row = np.empty((dx, dx)), np.zeros((1, dx)), new_row(model)
+    W, row = np.empty((3 * dx, dx)), new_row(model)
+    moves = new_moves(index, model, place, False)
     h = np.empty(H.size) if model.full else value
     Nk, Ne = np.empty(dx), np.empty((dy, dx))
     r, r1, N, N1, N2 = np.zeros(dx), np.zeros(dx), np.zeros((dx, dx)), np.zeros((dx, dx)), np.zeros((dx, dx))
@@ -72,14 +81,14 @@ def back(
         r_after[t] = r
         N_after[t] = N
         if t < n - 1:
-            move(index, value, model.Ft, t, zero, r, W)
-            sandwich(index, value, model.Ft, t, N, W)
+            move_back(index, value, model.F, t, moves, r, W)
+            sandwich_back(index, value, model.F, t, moves, N, W)
             if t < n_diffuse_rows:
-                move(index, value, model.Ft, t, zero, r1, W)
-                sandwich(index, value, model.Ft, t, N1, W)
-                sandwich(index, value, model.Ft, t, N2, W)
+                move_back(index, value, model.F, t, moves, r1, W)
+                sandwich_back(index, value, model.F, t, moves, N1, W)
+                sandwich_back(index, value, model.F, t, moves, N2, W)
         if model.full:
-            decorrelate(index, value, model, t, y, t, row, h)
+            decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
         table = tables[t]
         for i in range(dy - 1, -1, -1):
@@ -88,10 +97,10 @@ def back(
                     Ne[i, j] = 0.0
                 continue
             u[t, i], e = smoothing_error(table, i, r, N, Nk)
-            cross_errors(index, H, h, g, table, i, e, Nk, Ne, E[t])
+            cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E[t])
             if t < n_diffuse_rows:
                 _orders_back(index, H, h, g, table, i, r, N, r1, N1, N2)
-            step_back(index, H, h, g, i, u[t, i], e, r, N, Nk)
+            step_back(index, H, h, g, place, i, u[t, i], e, r, N, Nk)
         if model.full:
             correlate(row, K + 2 * dx, u[t], E[t])
         r_before[t] = r
@@ -102,7 +111,7 @@ def back(
             N2_before[t] = N2
 
 
-@kernel
+@part
 def _orders_back(
     index: Index, H: Block, h: Array, g: int, table: Array, i: int, r: Array, N: Array, r1: Array, N1: Array, N2: Array
 ) -> None:
@@ -203,7 +212,9 @@ def _smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
     r_after, N_after, r, N = np.empty((n, dx)), np.empty((n, dx, dx)), np.empty((n, dx)), np.empty((n, dx, dx))
     u, E = np.zeros((n, dy)), np.zeros((n, dy, dy))
     r1, N1, N2 = np.empty((rows, dx)), np.empty((rows, dx, dx)), np.empty((rows, dx, dx))
-    back(packed.layout, packed.values, done.y, done.trace.row, rows, r_after, N_after, r, N, u, E, r1, N1, N2)
+    back(
+        packed.layout, packed.values, done.y, done.place, done.trace.row, rows, r_after, N_after, r, N, u, E, r1, N1, N2
+    )
     m, P = done.trace.predicted_m[:n], done.trace.predicted_P[:n]
     mean = m + dot(P, r)
     cov = P - P @ N @ P

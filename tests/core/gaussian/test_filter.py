@@ -10,6 +10,8 @@ from ssmts.core import gaussian
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
+from .cases import CASES, case, close
+
 ONE = np.eye(1)
 
 
@@ -23,33 +25,6 @@ def trend(obs_var, level_var, slope_var):
     return LinearGaussianSSM(
         transition, noise, np.array([[1.0, 0.0]]), obs_var * ONE, np.zeros(2), np.zeros((2, 2)), np.eye(2)
     )
-
-
-def close(got, want, tolerance=1e-9):
-    scale = max(np.abs(np.nan_to_num(want)).max(initial=0.0), 1.0)
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale)
-
-
-CASES = [
-    {"dy": 1, "varying": False, "full": False, "diffuse": 0},
-    {"dy": 1, "diffuse": 3},
-    {"dy": 2, "diffuse": 2, "full": False},
-    {"dy": 2, "diffuse": 1, "inputs": 2},
-    {"dy": 3, "diffuse": 3, "dx": 4},
-    {"dy": 3, "diffuse": 0, "varying": False},
-    {"dy": 2, "diffuse": 2, "dx": 4, "varying": False},
-    {"dy": 1, "diffuse": 2, "dx": 5, "moves": 3},
-    {"dy": 2, "diffuse": 3, "dx": 5, "moves": 4, "varying": False},
-    {"dy": 2, "diffuse": 2, "dx": 3, "moves": 3, "full": False, "inputs": 1},
-]
-
-
-def case(number, seed, n=7):
-    options = CASES[number]
-    rng = np.random.default_rng([number, seed])
-    ssm = dense.random_model(rng, n, **options)
-    inputs = rng.normal(size=(n, options["inputs"])) if "inputs" in options else None
-    return ssm, dense.random_series(rng, n, options["dy"]), inputs
 
 
 @pytest.mark.parametrize("seed", range(4))
