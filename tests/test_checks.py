@@ -46,7 +46,7 @@ def _sklearn_checks():
                 yield pytest.param(estimator, check, failures.get(name), id=f"{cls.__name__}-{name}")
 
 
-@pytest.mark.parametrize("estimator, check, reason", _sklearn_checks())
+@pytest.mark.parametrize("estimator, check, reason", list(_sklearn_checks()))
 def test_scikit_learn(estimator, check, reason):
     """scikit-learn's check_estimator; the checks that reorder, subset or restart rows in time may fail, no other."""
     if reason is None:
