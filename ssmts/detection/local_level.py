@@ -24,7 +24,7 @@ FEWEST = 3  # readings of a sensor that show a level, a change and a noise
 SLOWEST = (
     1e-3  # least gain: a level that could not move would be no model of a stream, and this costs 0.05 % of variance
 )
-RESOLUTION = 1e-9  # standard deviation of a sensor that never moved, relative to its value
+RESOLUTION = 1e-9  # standard deviation of a sensor that always was as expected, relative to its value
 GRID, GOLDEN, SETTLE = 12, 9, 6  # gains tried on a grid, then by golden section; passes that settle the scale
 
 # A Student t with 4 degrees of freedom weighs the innovations; its scale is that of a normal times 0.831, the root of

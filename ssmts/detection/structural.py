@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from ssmts.core.gaussian import smooth
-from ssmts.core.gaussian._filter import advance, innovate
-from ssmts.core.gaussian._forward import begin, unresolved, unsound
-from ssmts.core.gaussian._recursions import unpack
+from ssmts.core.gaussian import filter, smooth, step
 from ssmts.core.types import Array, Index, State
-from ssmts.detection.local_level import Innovations, bounded_loss
+from ssmts.detection.local_level import RESOLUTION, Innovations, bounded_loss
 from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent, weight
 from ssmts.exceptions import InputError, InputTypeError, SsmtsError
 from ssmts.forecasting._structural_unit import StructuralUnit, prior, ready
@@ -29,6 +26,7 @@ SLOWER = (
     0.01,
     0.001,
 )  # factors tried on the process variances, which a shift among the training rows inflates
+LONGEST, CHUNK = 512, 2_000_000  # rows, and numbers in the covariances of all rows, that are filtered at once
 NEAR = 3000  # training rows that the state of the first one is taken from
 
 
@@ -40,7 +38,7 @@ class Structural(NamedTuple):
     units : tuple of StructuralUnit
         The state in them is not used.
     starts : tuple of State
-        Predictions of the first training row, from all of them but those that stood out.
+        Predictions of the first training row.
     directions : tuple of arrays (n_states,)
         Where the state of each sensor goes when the level of its readings moves by one.
     """
@@ -115,10 +113,9 @@ def _fit_sensor(
     template: StructuralForecaster, name: str, y: Array, steps: Array, patience: int
 ) -> tuple[StructuralUnit, State, Array]:
     masked = np.zeros(len(y), dtype=bool)
-    at = np.cumsum(_moves(steps, 0.0)[0]) - 1
+    moves = _moves(steps, 0.0)[0]
     for _ in range(ROUNDS):
-        grid = np.full(at[-1] + 1, np.nan)
-        grid[at] = np.where(masked, np.nan, y)
+        grid = _on_grid(np.where(masked, np.nan, y), moves)
         try:
             fitted = clone(template).set_params(freq=None).fit(grid)
         except SsmtsError as error:
@@ -147,6 +144,9 @@ def _rescaled(unit: StructuralUnit, grid: Array, y: Array, steps: Array, patienc
         model = _sensor_model(unit, slower, grid)
         innovations, _ = run(model, start(model), y[:, None], steps, patience, full=True)
         loss, scale = bounded_loss(innovations)
+        scale = max(
+            scale, RESOLUTION * np.nanmax(np.abs(y)) / np.nanmedian(innovations.sd)
+        )  # no model of rounding errors
         found.append((loss, np.where(free, scale**2 * slower, slower), innovations.z[:, 0] / scale))
     _, best, z = min(found, key=lambda one: one[0])
     return _sensor_model(unit, best, grid), z
@@ -159,12 +159,15 @@ def _sensor_model(unit: StructuralUnit, parameters: Array, grid: Array) -> Struc
 
 
 def _opening(unit: StructuralUnit, grid: Array) -> State:
-    """The state of the first row given all rows near it: a diffuse start would take its first readings, right or wrong, as they are."""
-    smoothed = smooth(ready(unit.components, unit.parameters)[1], grid[:NEAR, None] - unit.shift)
-    mean, cov = smoothed.smoothed_mean[0], smoothed.smoothed_cov[0]
-    if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+    """The state of the first row where the rows around it put it, as uncertain as a prediction is after as many rows.
+
+    A diffuse start would take the first readings, right or wrong, as they are.
+    """
+    packed, rows = ready(unit.components, unit.parameters)[1], grid[:NEAR, None] - unit.shift
+    last = filter(packed, rows).state
+    if last.rank:
         return prior(unit)
-    return State(mean, cov, np.zeros_like(cov), 0)
+    return last._replace(mean=smooth(packed, rows).smoothed_mean[0])
 
 
 def _direction(unit: StructuralUnit) -> Array:
@@ -209,81 +212,105 @@ def run(
     kept = n if full else 0
     out = Innovations(np.empty((kept, d)), np.empty((kept, d)), np.empty((n, d)))
     moves, lead = _moves(steps, state.lead)
-    states, rise, fall = [], np.empty(d), np.empty(d)
+    states, rise, fall = list(state.states), state.rise.copy(), state.fall.copy()
     for i, unit in enumerate(model.units):
-        packed = ready(unit.components, unit.parameters)[1]
-        m, P, A = begin(packed, state.states[i])
-        expected, sd, z = np.empty(n), np.empty(n), np.empty(n)
-        done = _filter(
-            packed.layout, packed.values, packed.offset, y[:, i] - unit.shift, moves, model.directions[i], m, P, A,
-            state.rise[i], state.fall[i], float(patience), expected, sd, z,
-        )  # fmt: skip
-        A, t, wrong, rise[i], fall[i] = done
-        if wrong:
-            raise unsound(t, wrong, m, P)
-        states.append(State(m, P, unresolved(A, A.shape[1]), A.shape[1]))
-        out.z[:, i] = z
+        sensor = _Sensor(unit, model.directions[i], patience, states[i], rise[i], fall[i])
+        told = sensor.filter(_on_grid(y[:, i], moves) - unit.shift)[np.cumsum(moves) - 1]
+        states[i], rise[i], fall[i] = sensor.state, sensor.rise, sensor.fall
+        out.z[:, i] = told[:, 2]
         if full:
-            out.expected[:, i], out.sd[:, i] = expected + unit.shift, sd
+            out.expected[:, i], out.sd[:, i] = told[:, 0] + unit.shift, told[:, 1]
     return out, StructuralState(tuple(states), rise, fall, lead)
 
 
-@kernel
-def _filter(
-    index: Index, value: Array, b: Array, y: Array, moves: Index, direction: Array, m: Array, P: Array, A: Array,
-    rise: float, fall: float, patience: float, expected: Array, sd: Array, z: Array,
-) -> tuple[Array, int, int, float, float]:  # fmt: skip
-    """Filter the readings of one sensor, moving m, P, A to the row after them.
+class _Sensor:
+    """One sensor's filter, in its state after the last row."""
 
-    Returns (diffuse factor, last row, what went wrong there, rise, fall).
-    """
-    value = value.copy()  # the noise of a reading beyond the gate is raised in place
-    model = unpack(index)
-    row, v, S, W = np.empty((1, 1)), np.empty(1), np.empty((1, 1)), np.empty((m.size, m.size))
-    wrong = 0
-    for t in range(y.size):
-        row[0, 0] = np.nan
-        for _ in range(moves[t] - 1):
-            A, wrong = _advance(index, value, b, row, m, P, A, v, S)
-        row[0, 0] = 0.0
-        innovate(index, value, model, row, m, P, W, v, S)
-        known, mean, total = A.shape[1] == 0, -v[0], S[0, 0]
-        expected[t], sd[t], z[t] = (mean, math.sqrt(total), np.nan) if known else (np.nan, np.nan, np.nan)
-        row[0, 0] = y[t]
-        noise, jump = value[model.R], 0.0
-        if known and not math.isnan(y[t]):
-            z[t] = min(max((y[t] - mean) / sd[t], -LARGEST), LARGEST)
-            rise, fall = clipped(z[t], rise, fall)
-            if persistent(rise, fall, patience):
-                rise, fall, jump, row[0, 0] = 0.0, 0.0, y[t] - mean, np.nan
+    def __init__(
+        self, unit: StructuralUnit, direction: Array, patience: int, state: State, rise: float, fall: float
+    ) -> None:
+        self.packed = ready(unit.components, unit.parameters)[1]
+        self.row = np.asarray(self.packed.ssm.observation)[0]
+        self.direction, self.patience = direction, float(patience)
+        self.state, self.rise, self.fall = state, rise, fall
+
+    def filter(self, y: Array) -> Array:
+        """Expected value, standard deviation and innovation of each reading, (n_times, 3), moving the state on.
+
+        Blocks of rows go through the ordinary filter, up to the first innovation that is to be treated otherwise.
+        """
+        out, t, size = np.empty((len(y), 3)), 0, 1
+        largest = max(1, min(LONGEST, CHUNK // len(self.row) ** 2))
+        while t < len(y):
+            if size == 1:
+                out[t] = self._one(y[t])
+                usual = not abs(out[t, 2]) > GATE
+                t, size = t + 1, min(8, largest) if usual else 1
+                continue
+            block = y[t : t + size, None]
+            done = filter(self.packed, block, state=self.state)
+            told = _standardised(done.predicted_mean[:-1] @ self.row, done.innovation_cov[:, 0, 0], block[:, 0])
+            usual, self.rise, self.fall = _until_unusual(told[:, 2], self.rise, self.fall, self.patience)
+            out[t : t + usual] = told[:usual]
+            if usual < len(block):
+                size = 1
+                self.state = filter(self.packed, block[:usual], state=self.state).state if usual else self.state
             else:
-                value[model.R] += total * (1.0 / weight(z[t]) ** 2 - 1.0)
-        if not wrong:
-            A, wrong = _advance(index, value, b, row, m, P, A, v, S)
-        value[model.R] = noise
-        if wrong:
-            return A, t, wrong, rise, fall
-        if jump != 0.0:
-            _restart(direction, jump, total, m, P)
-    return A, y.size, 0, rise, fall
+                size = min(2 * size, largest)
+                self.state = done.state
+            t += usual
+        return out
+
+    def _one(self, y: float) -> Array:
+        """The same of one reading, of whatever size."""
+        after, innovation = step(self.packed, self.state, [y])
+        S = float(innovation.cov[0, 0])
+        told = _standardised(self.row @ self.state.mean, S, y)
+        if np.isnan(told[2]):
+            self.state = after
+            return told
+        self.rise, self.fall = clipped(told[2], self.rise, self.fall)
+        w = weight(told[2]) ** 2
+        if persistent(self.rise, self.fall, self.patience):
+            after = step(self.packed, self.state, [np.nan])[0]
+            opened = after.cov + GATE**2 * S * np.outer(self.direction, self.direction)
+            after = after._replace(mean=after.mean + (y - told[0]) * self.direction, cov=opened)
+            self.rise = self.fall = 0.0
+        elif w < 1:
+            # An innovation variance of S / w takes the share w of the step that S would take.
+            without = step(self.packed, self.state, [np.nan])[0]
+            mean, cov = ((1 - w) * a + w * b for a, b in ((without.mean, after.mean), (without.cov, after.cov)))
+            after = after._replace(mean=mean, cov=cov)
+        self.state = after
+        return told
+
+
+def _on_grid(y: Array, moves: Index) -> Array:
+    """Readings on a grid, NaN where there are none."""
+    at = np.cumsum(moves) - 1
+    grid = np.full(at[-1] + 1, np.nan)
+    grid[at] = y
+    return grid
+
+
+def _standardised(mean: Any, S: Any, y: Any) -> Array:
+    """Mean, standard deviation and innovation of readings, (..., 3); NaN while nothing is known."""
+    sd = np.sqrt(np.where(np.isfinite(S), S, np.nan))
+    z = np.clip((y - mean) / sd, -LARGEST, LARGEST)
+    return np.stack([np.where(np.isnan(sd), np.nan, mean), sd, z], axis=-1)
 
 
 @kernel
-def _advance(
-    index: Index, value: Array, b: Array, row: Array, m: Array, P: Array, A: Array, v: Array, S: Array
-) -> tuple[Array, int]:
-    """Move m, P, A over one row; returns what of A is still diffuse, and what went wrong."""
-    _, rank, wrong = advance(index, value, b, row, m, P, A, v, S)
-    return (A if rank == A.shape[1] else np.ascontiguousarray(A[:, :rank])), wrong
-
-
-@kernel
-def _restart(direction: Array, jump: float, total: float, m: Array, P: Array) -> None:
-    """Move the level by a jump that may itself be off by `GATE` standard deviations."""
-    for i in range(m.size):
-        m[i] += jump * direction[i]
-        for j in range(m.size):
-            P[i, j] += GATE * GATE * total * direction[i] * direction[j]
+def _until_unusual(z: Array, rise: float, fall: float, patience: float) -> tuple[int, float, float]:
+    """How many innovations come before one beyond the gate or one that makes a restart, and rise and fall before it."""
+    for t in range(z.size):
+        if math.isnan(z[t]):
+            continue
+        up, down = clipped(z[t], rise, fall)
+        if abs(z[t]) > GATE or persistent(up, down, patience):
+            return t, rise, fall
+        rise, fall = up, down
+    return z.size, rise, fall
 
 
 def _moves(steps: Array, lead: float) -> tuple[Index, float]:

@@ -127,6 +127,17 @@ def test_models_that_cannot_serve_are_refused():
         InnovationDetector(SEASON).fit(pd.DataFrame({"a": y[:8, 0]}))
 
 
+def test_readings_that_follow_the_model_exactly():
+    """Errors of rounding are no noise to learn from, and whatever else comes is an alarm."""
+    X = np.tile([1.0, 2.0, 3.0, 4.0], 30)[:, None]
+    detector = InnovationDetector(
+        StructuralForecaster(trend="local_level", season_length=4), false_alarm_rate=1e-3
+    ).fit(X)
+    news = X[:8].copy()
+    news[5] += 0.01
+    np.testing.assert_array_equal(np.flatnonzero(detector.predict(news) == -1), [5])
+
+
 def test_a_spike_has_bounded_influence():
     X = seasonal(300, seed=7)[:, None]
     model = structural.fit(LEVEL, X, np.ones(300), 10)
