@@ -88,7 +88,7 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     """Shift and scale a series, rotate its covariates, and build its model."""
     observed = ~np.isnan(y)
     has_level = spec.trend != "none"
-    covariates = None if X is None else _decorrelate(X[observed], has_level)
+    covariates = None if X is None else _decorrelate(X[observed], has_level, _room(spec, y))
     model = Composition(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
     shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
     scale = _scale(y[observed] - shift, shift)
@@ -105,15 +105,24 @@ def _scale(observed: Array, shift: float) -> float:
     return 1.0
 
 
-def _decorrelate(X: Array, center: bool) -> Covariates | None:
-    """Rotation of covariates to uncorrelated columns of unit mean square; columns that depend on others add nothing."""
+def _room(spec: Spec, y: Array) -> int:
+    """How many coefficients the observed rows can bear beside the rest of the model; at least one."""
+    with_one = Composition(components_of(spec, len(y), 1))
+    return max(1, int((~np.isnan(y)).sum()) - with_one.n_unknown - int(with_one.is_variance.sum()))
+
+
+def _decorrelate(X: Array, center: bool, most: int) -> Covariates | None:
+    """Rotation of covariates to uncorrelated columns of unit mean square, the `most` strongest principal components of them.
+
+    Columns that depend on others add nothing.
+    """
     if not X.size:
         return None
     mean = X.mean(axis=0) if center else np.zeros(X.shape[1])
     size = np.sqrt(np.mean((X - mean) ** 2, axis=0))
     size = np.where(size > 1e-10 * np.abs(X).max(axis=0), size, np.inf)
     _, roots, right = np.linalg.svd((X - mean) / size / np.sqrt(len(X)), full_matrices=False)
-    keep = roots > 1e-7 * roots.max()
+    keep = (roots > 1e-7 * roots.max()) & (np.arange(roots.size) < most)
     return Covariates(mean, right[keep].T / roots[keep] / size[:, None]) if keep.any() else None
 
 

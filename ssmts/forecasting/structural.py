@@ -103,6 +103,7 @@ class StructuralForecaster(UnivariateForecaster):
     Notes
     -----
     A series needs more observed rows than diffuse states and variances. NaN and absent rows of `y` are missing values.
+    Of more covariates than the rows can bear, the leading principal components are used.
 
     References
     ----------

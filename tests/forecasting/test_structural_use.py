@@ -294,3 +294,14 @@ def test_decomposition_is_drawn():
 def test_lags_that_cannot_be_used(lags):
     with pytest.raises(InputError, match="lags must be a whole number"):
         StructuralForecaster(trend="local_level").fit(daily()).diagnostics(lags)
+
+
+def test_more_covariates_than_the_rows_can_bear_are_reduced_to_their_principal_components():
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(20, 1))
+    X = common + 0.01 * rng.normal(size=(20, 30))
+    y = 5 * common[:, 0] + 0.1 * rng.normal(size=20)
+    forecaster = StructuralForecaster(trend="local_level").fit(X, y)
+    assert forecaster.n_diffuse_ == 20 - 3  # as many as leave a row more than diffuse states and variances
+    assert forecaster.coef_stderr_.isna().all()
+    assert forecaster.predict(np.ones((1, 30)))[0] == pytest.approx(5.0, abs=1.0)
