@@ -48,8 +48,8 @@ class InnovationDetector(BaseDetector):
     Parameters
     ----------
     model : "local_level" or StructuralForecaster, default "local_level"
-        Model of each sensor. A local level takes any sensor and costs some ten nanoseconds a reading; give a forecaster for sensors
-        with a season or a slope, which costs some ten microseconds.
+        Model of each sensor. A local level takes any sensor and costs a fraction of a microsecond a reading; give a forecaster for those
+        with a season or a slope, which costs some hundred times as much.
     contamination : float in (0, 0.5], default 0.01
         Share of the training rows that are to be in alarm, unless `false_alarm_rate` is given. At most this share of them
         is also taken for outliers and set aside when p-values are calibrated.
