@@ -73,7 +73,7 @@ def filter(
     packed, values = prepare(ssm, y, method)
     if values.ndim == 3:
         results = [_filter_one(packed, one, inputs, state) for one in values]
-        return FilterResult(*_stack(results))
+        return FilterResult(*stack(results))
     return _filter_one(packed, values, inputs, state)
 
 
@@ -116,10 +116,10 @@ def _observed(h: Array, diffuse_cov: Array) -> Array:
     return np.where(np.abs(seen) > 1e-12 * np.outer(size, size), seen, 0.0)
 
 
-def _stack(results: list[Any]) -> Any:
+def stack(results: list[Any]) -> Any:
     """One result whose fields have a leading axis of series."""
     fields = zip(*results)
-    return type(results[0])(*(_stack(list(f)) if isinstance(f[0], tuple) else np.stack(f) for f in fields))
+    return type(results[0])(*(stack(list(f)) if isinstance(f[0], tuple) else np.stack(f) for f in fields))
 
 
 def loglik(

@@ -26,7 +26,6 @@ from ssmts.core.gaussian._recursions import (
     unpack,
 )
 from ssmts.core.gaussian._simulate import simulate
-from ssmts.core.gaussian._smooth import predicted_diffuse
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -182,7 +181,6 @@ def sample(
         )
     rows = len(done.trace.rank)
     begin = packed.start if state is None else state
-    diffuse = predicted_diffuse(packed, done, state)[0][0] if rows else np.zeros_like(begin.cov)
     proper = State(begin.mean, begin.cov, np.zeros_like(begin.cov), 0)
     states, simulated = simulate(packed, n, n_draws, random_state, state=proper, inputs=inputs)
     correction = np.empty(states.shape[1:])
@@ -195,7 +193,7 @@ def sample(
             done.trace.row,
             rows,
             begin.cov,
-            diffuse,
+            begin.diffuse_cov,
             correction,
         )
         path += correction

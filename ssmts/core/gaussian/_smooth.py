@@ -13,19 +13,8 @@ from ssmts.core.gaussian._backward import (
     smoothing_error,
     step_back,
 )
-from ssmts.core.gaussian._filter import _stack
-from ssmts.core.gaussian._forward import (
-    FILTERED,
-    GAINS,
-    PREDICTED,
-    Pass,
-    begin,
-    dot,
-    over_time,
-    prepare,
-    run,
-    unresolved,
-)
+from ssmts.core.gaussian._filter import stack
+from ssmts.core.gaussian._forward import FILTERED, GAINS, dot, infinities, over_time, prepare, run
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._recursions import (
     DIFFUSE,
@@ -54,61 +43,64 @@ def back(
     y: Array,
     place: Index,
     tables: Array,
-    n_diffuse_rows: int,
-    r_after: Array,
-    N_after: Array,
-    r_before: Array,
-    N_before: Array,
+    ahead_r: Array,
+    ahead_N: Array,
+    r: Array,
+    N: Array,
     u: Array,
     E: Array,
-    r1_before: Array,
-    N1_before: Array,
-    N2_before: Array,
+    r1: Array,
+    N1: Array,
+    N2: Array,
 ) -> None:
-    """Fill r, N after and before each row (that is r_t, N_t and r_{t-1}, N_{t-1}), u and E of its observations.
+    """Fill r[t] and N[t] of the filtered state, `ahead` of the state predicted from it, u[t] and E[t] of the observations.
 
-    The rows that began partly diffuse also get the terms of order 1/kappa and 1/kappa^2 in r = r + r1/kappa and
-    N = N + N1/kappa + N2/kappa^2 (Durbin and Koopman 2012, section 5.3, in the form whose N1 is symmetric).
+    The rows that began partly diffuse also get the next terms of r + r1 / kappa and N + N1 / kappa + N2 / kappa^2 (Durbin
+    and Koopman 2012, section 5.3, in the form that keeps N1 symmetric).
     """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, row = np.empty((3 * dx, dx)), new_row(model)
-    moves = new_moves(index, model, place, False)
+    W, row, moves = np.empty((3 * dx, dx)), new_row(model), new_moves(index, model, place, False)
     h = np.empty(H.size) if model.full else value
-    Nk, Ne = np.empty(dx), np.empty((dy, dx))
-    r, r1, N, N1, N2 = np.zeros(dx), np.zeros(dx), np.zeros((dx, dx)), np.zeros((dx, dx)), np.zeros((dx, dx))
+    Nk, Ne = np.empty(dx), np.zeros((dy, dx))
+    rt, r1t = np.zeros(dx), np.zeros(dx)
+    Nt, N1t, N2t = np.zeros((dx, dx)), np.zeros((dx, dx)), np.zeros((dx, dx))
     for t in range(n - 1, -1, -1):
-        r_after[t] = r
-        N_after[t] = N
+        _keep(rt, Nt, ahead_r, ahead_N, t)
         if t < n - 1:
-            move_back(index, value, model.F, t, moves, r, W)
-            sandwich_back(index, value, model.F, t, moves, N, W)
-            if t < n_diffuse_rows:
-                move_back(index, value, model.F, t, moves, r1, W)
-                sandwich_back(index, value, model.F, t, moves, N1, W)
-                sandwich_back(index, value, model.F, t, moves, N2, W)
+            move_back(index, value, model.F, t, moves, rt, W)
+            sandwich_back(index, value, model.F, t, moves, Nt, W)
+        _keep(rt, Nt, r, N, t)
+        if t < r1.shape[0]:
+            if t < n - 1:
+                move_back(index, value, model.F, t, moves, r1t, W)
+                sandwich_back(index, value, model.F, t, moves, N1t, W)
+                sandwich_back(index, value, model.F, t, moves, N2t, W)
+            _keep(r1t, N1t, r1, N1, t)
+            _keep(r1t, N2t, r1, N2, t)
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
-        table = tables[t]
         for i in range(dy - 1, -1, -1):
-            if table[i, KIND] == SKIPPED:
-                for j in range(dx):
-                    Ne[i, j] = 0.0
+            for j in range(dx):
+                Ne[i, j] = 0.0
+            if tables[t, i, KIND] == SKIPPED:
                 continue
-            u[t, i], e = smoothing_error(table, i, r, N, Nk)
-            cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E[t])
-            if t < n_diffuse_rows:
-                _orders_back(index, H, h, g, table, i, r, N, r1, N1, N2)
-            step_back(index, H, h, g, place, i, u[t, i], e, r, N, Nk)
+            u[t, i], e = smoothing_error(tables[t], i, rt, Nt, Nk)
+            cross_errors(index, H, h, g, place, tables[t], i, e, Nk, Ne, E[t])
+            if t < r1.shape[0]:
+                _orders_back(index, H, h, g, tables[t], i, rt, Nt, r1t, N1t, N2t)
+            step_back(index, H, h, g, place, i, u[t, i], e, rt, Nt, Nk)
         if model.full:
             correlate(row, K + 2 * dx, u[t], E[t])
-        r_before[t] = r
-        N_before[t] = N
-        if t < n_diffuse_rows:
-            r1_before[t] = r1
-            N1_before[t] = N1
-            N2_before[t] = N2
+
+
+@part
+def _keep(r: Array, N: Array, to_r: Array, to_N: Array, t: int) -> None:
+    for i in range(r.size):
+        to_r[t, i] = r[i]
+        for j in range(r.size):
+            to_N[t, i, j] = N[i, j]
 
 
 @part
@@ -117,43 +109,35 @@ def _orders_back(
 ) -> None:
     """Take r1, N1 and N2 back over observation i, before r and N are.
 
-    With L = I - K h and, if the observation was absorbed by the diffuse part, L0 = q h with q = (F K - M) / S, where F is
-    its finite variance h P h' + r and M = P h'::
+    With L = I - K h and, if the diffuse part absorbed the observation, L0 = q h, where q = (f K - M) / S, f = h P h' + r
+    and M = P h' (else q, f and v are 0 and 1 / S is dropped)::
 
         r1 <- L'r1 + L0'r + h'v / S
         N1 <- L'N1 L + L0'N L + L'N L0 + h'h / S
-        N2 <- L'N2 L + L0'N1 L + L'N1 L0 + L0'N L0 - h'h F / S^2
+        N2 <- L'N2 L + L0'N1 L + L'N1 L0 + L0'N L0 - h'h f / S^2
     """
     n = r.size
-    z, k, q = np.zeros(n), np.empty(n), np.zeros(n)
+    z, q, Nq, N1k, N1q, N2k = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     for a in range(index[H.ptr + i], index[H.ptr + i + 1]):
         z[index[H.col + a]] = h[g + a]
-    for j in range(n):
-        k[j] = table[i, K + j]
-    diffuse = table[i, KIND] == DIFFUSE
-    s = table[i, S]
-    if diffuse:
+    shift, one, two = 0.0, 0.0, 0.0
+    if table[i, KIND] == DIFFUSE:
+        f, s = table[i, TOTAL], table[i, S]
+        shift, one, two = table[i, V] / s, 1.0 / s, -f / (s * s)
         for j in range(n):
-            q[j] = (table[i, TOTAL] * k[j] - table[i, K + n + j]) / s
-    kr, qr = 0.0, 0.0
+            q[j] = (f * table[i, K + j] - table[i, K + n + j]) / s
     for j in range(n):
-        kr += k[j] * r1[j]
-        qr += q[j] * r[j]
-    shift = qr - kr + (table[i, V] / s if diffuse else 0.0)
-    N1k, N1q, N2k, Nq = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    for j in range(n):
+        k = table[i, K + j]
+        shift += q[j] * r[j] - k * r1[j]
         for l in range(n):
-            N1k[j] += N1[j, l] * k[l]
-            N1q[j] += N1[j, l] * q[l]
-            N2k[j] += N2[j, l] * k[l]
-            Nq[j] += N[j, l] * q[l]
-    one, two = 0.0, 0.0
+            Nq[l] += q[j] * N[j, l]
+            N1k[l] += k * N1[j, l]
+            N1q[l] += q[j] * N1[j, l]
+            N2k[l] += k * N2[j, l]
     for j in range(n):
-        one += k[j] * N1k[j] - 2.0 * k[j] * Nq[j]
-        two += k[j] * N2k[j] - 2.0 * k[j] * N1q[j] + q[j] * Nq[j]
-    if diffuse:
-        one += 1.0 / s
-        two -= table[i, TOTAL] / (s * s)
+        k = table[i, K + j]
+        one += k * (N1k[j] - 2.0 * Nq[j])
+        two += k * (N2k[j] - 2.0 * N1q[j]) + q[j] * Nq[j]
     for j in range(n):
         r1[j] += z[j] * shift
         for l in range(n):
@@ -179,8 +163,8 @@ def smooth(
     Returns
     -------
     SmoothResult
-        A batch adds a leading axis of series to every field. States that the whole series leaves undetermined have
-        infinite variances.
+        A batch adds a leading axis of series to every field. Of states that the whole series leaves undetermined the
+        covariances are infinite and the means have no meaning.
 
     Raises
     ------
@@ -189,7 +173,7 @@ def smooth(
 
     References
     ----------
-    Durbin and Koopman (2012), sections 4.4, 4.5, 5.3 and 6.4.
+    Durbin and Koopman (2012), sections 4.4, 4.5, 5.3 and 6.4; Koopman (1993) for the disturbances.
 
     Examples
     --------
@@ -202,53 +186,32 @@ def smooth(
     """
     packed, values = prepare(ssm, y, method)
     if values.ndim == 3:
-        return SmoothResult(*_stack([_smooth_one(packed, one, inputs, state) for one in values]))
+        return SmoothResult(*stack([_smooth_one(packed, one, inputs, state) for one in values]))
     return _smooth_one(packed, values, inputs, state)
 
 
 def _smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
-    done = run(packed, y, inputs, state, GAINS | PREDICTED | FILTERED)
-    n, dx, dy, rows = len(y), len(packed.start.mean), y.shape[1], len(done.trace.rank)
-    r_after, N_after, r, N = np.empty((n, dx)), np.empty((n, dx, dx)), np.empty((n, dx)), np.empty((n, dx, dx))
+    done = run(packed, y, inputs, state, GAINS | FILTERED)
+    trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
+    rows = len(trace.rank)
+    ahead_r, ahead_N, r, N = np.empty((n, dx)), np.empty((n, dx, dx)), np.empty((n, dx)), np.empty((n, dx, dx))
     u, E = np.zeros((n, dy)), np.zeros((n, dy, dy))
     r1, N1, N2 = np.empty((rows, dx)), np.empty((rows, dx, dx)), np.empty((rows, dx, dx))
-    back(
-        packed.layout, packed.values, done.y, done.place, done.trace.row, rows, r_after, N_after, r, N, u, E, r1, N1, N2
-    )
-    m, P = done.trace.predicted_m[:n], done.trace.predicted_P[:n]
-    mean = m + dot(P, r)
-    cov = P - P @ N @ P
+    tables = trace.row, ahead_r, ahead_N, r, N, u, E, r1, N1, N2
+    back(packed.layout, packed.values, done.y, done.place, *tables)
+    P = trace.P
+    mean, cov = trace.m + dot(P, r), P - P @ N @ P
     if rows:
-        Pinf, left = predicted_diffuse(packed, done, state)
-        mixed = Pinf @ N1 @ P[:rows]
-        mean[:rows] += dot(Pinf, r1)
-        cov[:rows] -= mixed + mixed.swapaxes(1, 2) + Pinf @ N2 @ Pinf
-        _keep_unknown(cov, left, packed, n)
-    return _disturbances(packed, mean, cov, r_after, N_after, u, E)
-
-
-def predicted_diffuse(packed: Packed, done: Pass, state: State | None) -> tuple[Array, Array]:
-    """What infinity multiplies in the predicted covariance of the rows that began partly diffuse, and after the last row."""
-    trace, A = done.trace, begin(packed, state)[2]
-    rank = A.shape[1]
-    F = over_time(packed.ssm.transition, len(trace.rank))
-    out = []
-    for t in range(len(trace.rank)):
-        out.append(unresolved(A, rank))
-        A, rank = F[min(t, len(F) - 1)] @ trace.A[t], int(trace.rank[t])
-    return np.array(out), done.state.diffuse_cov
-
-
-def _keep_unknown(cov: Array, left: Array, packed: Packed, n: int) -> None:
-    """Infinite variances where the series ended before everything was determined, traced back through the transitions."""
-    if not left.any():
-        return
-    F = over_time(packed.ssm.transition, n)
-    factor = np.linalg.svd(left)[0][:, : np.linalg.matrix_rank(left)]
-    for t in range(n - 1, -1, -1):
-        factor = np.linalg.pinv(F[min(t, len(F) - 1)]) @ factor
-        size = np.abs(factor @ factor.T)
-        cov[t][size > 1e-12 * size.max()] = np.inf
+        columns = np.arange(trace.A.shape[2]) < trace.rank[:, None]
+        A = trace.A * columns[:, None, :]
+        A_t = A.swapaxes(1, 2)
+        mixed = A @ (A_t @ N1 @ P[:rows])
+        mean[:rows] += dot(A, dot(A_t, r1))
+        cov[:rows] -= mixed + mixed.swapaxes(1, 2) + A @ (A_t @ N2 @ A) @ A_t
+        if done.state.rank:
+            left = np.eye(A.shape[2]) * columns[:, None, :] - A_t @ N1 @ A
+            cov += [infinities(part) for part in A @ left @ A_t]
+    return _disturbances(packed, mean, cov, ahead_r, ahead_N, u, E)
 
 
 def _disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u: Array, E: Array) -> SmoothResult:
@@ -256,23 +219,14 @@ def _disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u
     n = len(mean)
     R, Q = over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.process_cov, n)
     QG = Q if packed.ssm.process_loading is None else Q @ over_time(packed.ssm.process_loading, n).swapaxes(1, 2)
-    obs, shocks = dot(R, u), dot(QG, r)
-    explained_obs, explained_shocks = R @ E @ R, QG @ N @ QG.swapaxes(1, 2)
-    return SmoothResult(
-        mean,
-        cov,
-        obs,
-        R - explained_obs,
-        shocks,
-        Q - explained_shocks,
-        _standardise(obs, explained_obs),
-        _standardise(shocks, explained_shocks),
-    )
+    noise, noise_known = dot(R, u), R @ E @ R
+    shock, shock_known = dot(QG, r), QG @ N @ QG.swapaxes(1, 2)
+    auxiliary = _standardised(noise, noise_known, R), _standardised(shock, shock_known, Q)
+    return SmoothResult(mean, cov, noise, R - noise_known, shock, Q - shock_known, *auxiliary)
 
 
-def _standardise(values: Array, cov: Array) -> Any:
-    variance = np.diagonal(cov, axis1=1, axis2=2)
-    floor = 1e-14 * np.abs(variance).max(initial=0.0)
-    return np.divide(
-        values, np.sqrt(np.maximum(variance, 0.0)), out=np.full_like(values, np.nan), where=variance > floor
-    )
+def _standardised(values: Array, cov: Array, prior: Array) -> Any:
+    """Values over their standard deviation, NaN where that is zero but for rounding."""
+    variance, most = np.diagonal(cov, axis1=1, axis2=2), np.diagonal(prior, axis1=1, axis2=2)
+    known = variance > 1e-14 * most
+    return np.divide(values, np.sqrt(np.where(known, variance, 1.0)), out=np.full_like(values, np.nan), where=known)
