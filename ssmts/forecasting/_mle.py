@@ -72,7 +72,8 @@ def maximise(problem: Problem, start: Array, evaluated: tuple[float, Array] | No
         variance on a relative scale, or of another number, has a slope of more than 1e-3.
     """
     x, (value, gradient) = start, evaluated or problem.evaluate(start)
-    base, pairs, n_evaluations, patience = None, [], 1, _PATIENCE
+    pairs: list[tuple[Array, Array]] = []
+    base, n_evaluations, patience = None, 1, _PATIENCE
     for _ in range(_MOST_STEPS):
         if not np.isfinite(value):
             break
