@@ -35,6 +35,7 @@ class Data:
 
     @classmethod
     def read(cls, X: Any, y: Any, freq: Any) -> Data:
+        """Read what `fit` takes; rows keep the caller's order and learn their place in time."""
         form, panel = read_training(X, y, freq=freq)
         if is_long(X):
             table = read_long(X, form.long)[0]
