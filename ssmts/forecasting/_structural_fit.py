@@ -13,7 +13,7 @@ from ..core.gaussian import pack, score
 from ..exceptions import InputError, NumericalError, TooShortError
 from ._mle import Optimum, Problem, maximise
 from ._structural_spec import Spec, components_of
-from ._structural_unit import Covariates, StructuralUnit, model_of, passes, prior
+from ._structural_unit import Covariates, StructuralUnit, model_of, model_with, passes, prior
 
 _EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 _OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
@@ -89,7 +89,7 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     observed = ~np.isnan(y)
     has_level = spec.trend != "none"
     covariates = None if X is None else _decorrelate(X[observed], has_level, _room(spec, y))
-    model = Composition(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
+    model = model_with(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
     shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
     scale = _scale(y[observed] - shift, shift)
     Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
@@ -107,7 +107,7 @@ def _scale(observed: Array, shift: float) -> float:
 
 def _room(spec: Spec, y: Array) -> int:
     """How many coefficients the observed rows can bear beside the rest of the model; at least one."""
-    with_one = Composition(components_of(spec, len(y), 1))
+    with_one = model_with(components_of(spec, len(y), 1))
     return max(1, int((~np.isnan(y)).sum()) - with_one.n_unknown - int(with_one.is_variance.sum()))
 
 

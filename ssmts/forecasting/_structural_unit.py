@@ -20,6 +20,8 @@ from ..core.types import FilterResult, ForecastResult, State, TimeVarying
 
 _CHUNK = 2_000_000  # numbers of one field of a filter result that are held at a time
 
+_SMALL = 40  # states
+
 
 class Covariates(NamedTuple):
     """How covariates enter: ``(X - center) @ rotation``, where ``rotation`` is (n_columns, rank)."""
@@ -43,16 +45,29 @@ class StructuralUnit(NamedTuple):
     converged: bool
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
+def model_with(components: tuple[Component, ...]) -> Composition:
+    """The sum of components, made once."""
+    return Composition(components)
+
+
+def _packed(components: tuple[Component, ...], parameters: tuple[float, ...]) -> Packed:
+    return pack(model_with(components).build(np.array(parameters)))
+
+
+_packed_small = lru_cache(maxsize=1024)(_packed)  # up to 100 kB each
+_packed_large = lru_cache(maxsize=16)(_packed)
+
+
 def ready(components: tuple[Component, ...], parameters: tuple[float, ...]) -> tuple[Composition, Packed]:
     """The model of a unit, and its matrices packed once; the covariates in them are zero."""
-    model = Composition(components)
-    return model, pack(model.build(np.array(parameters)))
+    model = model_with(components)
+    return model, (_packed_small if model.n_states <= _SMALL else _packed_large)(components, parameters)
 
 
 def model_of(unit: StructuralUnit) -> Composition:
     """The unit's model."""
-    return ready(unit.components, unit.parameters)[0]
+    return model_with(unit.components)
 
 
 def prior(unit: StructuralUnit) -> State:
