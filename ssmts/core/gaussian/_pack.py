@@ -45,7 +45,7 @@ class Packed(NamedTuple):
     values: Array
     offset: Array  # state offset (0, 1 or n, n_states)
     factor: Array  # of the prior's diffuse_cov (n_states, rank)
-    parts: tuple[Rows, Rows, Rows, Array]  # transition, noise, observation, obs_cov
+    parts: tuple[Rows, Rows, Rows, Array, tuple[Index, Index, Index]]  # transition, noise, observation, obs_cov, moves
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -112,9 +112,10 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     def get(name: str) -> Array:
         return checked[name] if name in checked else _checked(ssm, name, sizes)
 
-    parts: list[Any] = list(old.parts) if old else [None] * 4
+    parts: list[Any] = list(old.parts) if old else [None] * 5
     if "transition" in changed:
         parts[0] = compress(get("transition"))
+        parts[4] = _moves(parts[0])
     if changed & {"process_cov", "process_loading"}:
         V = get("process_cov")
         if ssm.process_loading is not None:
@@ -145,7 +146,7 @@ def _is_full(obs_cov: Array) -> bool:
 def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
     """One vector of integers, which starts with the sizes of what follows, and one of values."""
     rows, R = parts[:3], parts[3]
-    mixed, *moves = _moves(rows[0])
+    mixed, *moves = parts[4]
     head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(mixed)]
     for part in rows:
         head += [len(part.ptr) - 1, len(part.col), len(part.val)]
