@@ -241,7 +241,7 @@ def step(
     """
     packed = ssm if type(ssm) is Packed else pack(ssm)
     y = np.array(y_row, dtype=np.float64, ndmin=2)
-    n_obs = len(packed.parts[2].ptr) - 1
+    n_obs = len(packed.parts[3].ptr) - 1
     if y.shape != (1, n_obs) or np.isinf(y).any():
         raise InputError(f"y_row is {y_row!r}: pass {n_obs} finite numbers or NaN")
     b, y = drive(packed, y, None if inputs is None else np.asarray(inputs, dtype=float)[None])

@@ -223,7 +223,8 @@ def begin(packed: Packed, state: State | None) -> tuple[Array, Array, Array]:
         return packed.start.mean.copy(), packed.start.cov.copy(), packed.factor.copy()
     if state.mean.shape != packed.start.mean.shape:
         raise InputError(f"the state has {len(state.mean)} entries, but the model has {len(packed.start.mean)} states")
-    return state.mean.copy(), state.cov.copy(), diffuse_factor(state.diffuse_cov, state.rank)
+    factor = diffuse_factor(state.diffuse_cov, state.rank) if state.rank else np.empty((len(state.mean), 0))
+    return state.mean.copy(), state.cov.copy(), factor
 
 
 def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array, Array]:

@@ -45,7 +45,7 @@ class Packed(NamedTuple):
     values: Array
     offset: Array  # state offset (0, 1 or n, n_states)
     factor: Array  # of the prior's diffuse_cov (n_states, rank)
-    parts: tuple[Rows, Rows, Rows, Array, tuple[Index, Index, Index]]  # transition, noise, observation, obs_cov, moves
+    parts: tuple[Rows, tuple[Index, ...], Rows, Rows, Array]  # transition, its moves, noise, observation, obs_cov
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -115,16 +115,16 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     parts: list[Any] = list(old.parts) if old else [None] * 5
     if "transition" in changed:
         parts[0] = compress(get("transition"))
-        parts[4] = _moves(parts[0])
+        parts[1] = _moves(parts[0])
     if changed & {"process_cov", "process_loading"}:
         V = get("process_cov")
         if ssm.process_loading is not None:
             G = get("process_loading")
             V = G @ V @ G.swapaxes(1, 2)
-        parts[1] = compress(np.tril(V))
+        parts[2] = compress(V, lower=True)
     if changed & {"observation", "obs_cov"}:
-        parts[3] = get("obs_cov")
-        parts[2] = compress(get("observation"), fill_down=_is_full(parts[3]))
+        parts[4] = get("obs_cov")
+        parts[3] = compress(get("observation"), fill_down=_is_full(parts[4]))
     if old and not changed & {"initial_mean", "initial_cov", "initial_diffuse_cov"}:
         start, factor = old.start, old.factor
     else:
@@ -140,18 +140,17 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
 
 
 def _is_full(obs_cov: Array) -> bool:
-    return bool(np.any(np.tril(obs_cov, -1)))
+    return obs_cov.shape[1] > 1 and bool(np.any(np.tril(obs_cov, -1)))
 
 
 def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
     """One vector of integers, which starts with the sizes of what follows, and one of values."""
-    rows, R = parts[:3], parts[3]
-    mixed, *moves = parts[4]
-    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(mixed)]
-    for part in rows:
+    F, moves, V, H, R = parts
+    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(moves[0])]
+    for part in (F, V, H):
         head += [len(part.ptr) - 1, len(part.col), len(part.val)]
-    lists = [head, *(a for part in rows for a in (part.ptr, part.col)), mixed, *moves]
-    return np.concatenate(lists, dtype=np.int64), np.concatenate([*(part.val.ravel() for part in rows), R.ravel()])
+    layout = np.concatenate([head, F.ptr, F.col, V.ptr, V.col, H.ptr, H.col, *moves], dtype=np.int64)
+    return layout, np.concatenate([part.ravel() for part in (F.val, V.val, H.val, R)])
 
 
 def _moves(F: Rows) -> tuple[Index, Index, Index]:
@@ -174,9 +173,14 @@ def _moves(F: Rows) -> tuple[Index, Index, Index]:
     return mixed, free, np.array(cycles, np.int64)
 
 
-def compress(values: Array, fill_down: bool = False) -> Rows:
-    """Compress matrices (n_times or 1, rows, columns); `fill_down` lets every row hold the pattern of the rows above it."""
+def compress(values: Array, lower: bool = False, fill_down: bool = False) -> Rows:
+    """Compress matrices (n_times or 1, rows, columns), or only their lower triangle.
+
+    With `fill_down`, every row holds the pattern of the rows above it, too.
+    """
     pattern = (values != 0).any(axis=0)
+    if lower:
+        pattern &= np.tri(len(pattern), dtype=bool)
     if fill_down:
         pattern = np.logical_or.accumulate(pattern, axis=0)
     ptr = np.zeros(len(pattern) + 1, np.int64)

@@ -24,9 +24,9 @@ from numba import njit
 
 from ssmts.core.types import Array, Index
 
-# Not the full fastmath, which would fold the test for NaN away.
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-kernel = njit(**OPTIONS)
+# Not the full fastmath, which would fold the test for NaN away. Only what Python calls is cached; its parts go into it.
+OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+kernel = njit(cache=True, **OPTIONS)
 part = njit(forceinline=True, **OPTIONS)
 
 LOG_2PI = math.log(2 * math.pi)

@@ -101,7 +101,8 @@ def smoothed_means(
         for l in range(dx):
             m[j] += P[j, l] * r[l] + diffuse[j, l] * r1[l]
     for t in range(n):
-        out[t] = m
+        for j in range(dx):
+            out[t, j] = m[j]
         if t < n - 1:
             move(index, value, model.F, t, zero, moves, m, W)
             for j in range(dx):

@@ -23,7 +23,7 @@ from ssmts.core.gaussian._backward import (
     smoothing_error,
     step_back,
 )
-from ssmts.core.gaussian._forward import FILTERED, GAINS, Trace, over_time, prepare, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, over_time, prepare, run
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._recursions import (
     DIFFUSE,
@@ -56,10 +56,20 @@ class Gradient(NamedTuple):
 
     V: Array  # (times, support, support)
     b: Array  # (times, dx)
-    F: Array  # (times, dx, dx)
-    H: Array  # (times, dy, dx)
     R: Array  # (times, dy, dy)
     d: Array  # (times, dy)
+
+
+class Whole(NamedTuple):
+    """What the derivatives of F and H need besides: the filtered states, which are overwritten."""
+
+    m: Array  # (n, dx)
+    P: Array  # (n, dx, dx)
+    A: Array  # (rows, dx, rank)
+    rank: Index  # (rows,)
+    X: Array  # (dx, dx), zero
+    F: Array  # (times, dx, dx) out
+    H: Array  # (times, dy, dx) out
 
 
 @kernel
@@ -68,38 +78,37 @@ def backward(
     value: Array,
     y: Array,
     place: Index,
-    trace: Trace,
+    tables: Array,
     support: Index,
     out: Gradient,
     r: Array,
     N: Array,
-    X: Array,
+    whole: Whole | None,
 ) -> None:
-    """Add the derivatives to `out`, and leave those of the prior in r and N; m and P of the trace are overwritten."""
+    """Add the derivatives to `out`, and leave those of the prior in r and N, which start from zero.
+
+    Without `whole` the code for it is not even compiled, and neither are states kept in place.
+    """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, row = np.empty((3 * dx, dx)), new_row(model)
-    moves = new_moves(index, model, place, trace.P.shape[0] == 0)
+    W, row, moves = np.empty((3 * dx, dx)), new_row(model), new_moves(index, model, place, whole is None)
     h = np.empty(H.size) if model.full else value
     u, E = np.zeros(dy), np.zeros((dy, dy))
     Nk, Ne, dH = np.empty(dx), np.zeros((dy, dx)), np.zeros((dy, dx))
-    observed = out.H.shape[0] + out.R.shape[0] + out.d.shape[0] > 0
     for t in range(n - 1, -1, -1):
         if t < n - 1:
             _add_noise(out.V, out.b, t, support, place, r, N)
         rename_back(moves)
         if t < n - 1:
-            if out.F.shape[0] > 0:
-                _add_transition(index, value, model.F, t, moves, trace, r, N, X, out.F, W)
+            if whole is not None:
+                _add_transition(index, value, model.F, t, moves, whole, r, N, W)
             move_back(index, value, model.F, t, moves, r, W)
             sandwich_back(index, value, model.F, t, moves, N, W)
-            if t < trace.rank.size and trace.rank[t] > 0:
-                sandwich_back(index, value, model.F, t, moves, X, W)
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
-        g = 0 if model.full else start(H, t)
-        rank = trace.rank[t] if t < trace.rank.size else 0
-        table = trace.row[t]
+        g, table = (0 if model.full else start(H, t)), tables[t]
+        if whole is not None:
+            rank = whole.rank[t] if t < whole.rank.size else 0
         for i in range(dy - 1, -1, -1):
             u[i] = 0.0
             for j in range(dy):
@@ -111,16 +120,19 @@ def backward(
             if table[i, KIND] == SKIPPED:
                 continue
             u[i], e = smoothing_error(table, i, r, N, Nk)
-            if out.H.shape[0] + out.F.shape[0] > 0:
-                _line(table, i, u[i], e, r, Nk, trace.m[t], trace.P[t], dH)
+            if whole is not None:
+                _line(table, i, u[i], e, r, Nk, whole.m[t], whole.P[t], dH)
                 if table[i, KIND] == DIFFUSE:
-                    _diffuse_line(index, H, h, g, table, i, r, N, trace.A[t], rank, X, dH)
+                    _diffuse_line(index, H, h, g, table, i, r, N, whole.A[t], rank, whole.X, dH)
                     rank += 1
             if out.R.shape[0] > 0:
                 cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E)
             step_back(index, H, h, g, place, i, u[i], e, r, N, Nk)
-        if observed:
-            _add_observation(out.H, out.R, out.d, t, row, model, u, E, dH)
+        if model.full:
+            correlate(row, K + 2 * dx, u, E)
+        _add_observation(out.R, out.d, t, u, E)
+        if whole is not None:
+            _add_lines(whole.H, t, row, model, dH)
 
 
 @part
@@ -141,35 +153,27 @@ def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, place: Index,
 
 @part
 def _add_transition(
-    index: Index,
-    value: Array,
-    F: Block,
-    t: int,
-    moves: Moves,
-    trace: Trace,
-    r: Array,
-    N: Array,
-    X: Array,
-    out: Array,
-    W: Array,
+    index: Index, value: Array, F: Block, t: int, moves: Moves, whole: Whole, r: Array, N: Array, W: Array
 ) -> None:
-    """Add dl/dF = r m' + (r r' - N) F P + 2 X F A A'; every state is in its place."""
-    n, s = r.size, (0 if out.shape[0] == 1 else t)
-    m, P = trace.m[t], trace.P[t]
-    mix(index, value, F, t, moves, P, n, W)
-    for j in range(n):
-        x = m[j]
-        for l in range(n):
-            x += r[l] * W[l, j]
+    """Add dl/dF = r m' + (r r' - N) F P + 2 X F A A', and take X back over the transition; every state is in its place."""
+    n, m, P, out = r.size, whole.m[t], whole.P[t], whole.F
+    if out.shape[0] > 0:
+        s = 0 if out.shape[0] == 1 else t
+        mix(index, value, F, t, moves, P, n, W)
+        for j in range(n):
+            x = m[j]
+            for l in range(n):
+                x += r[l] * W[l, j]
+            for i in range(n):
+                out[s, i, j] += r[i] * x
         for i in range(n):
-            out[s, i, j] += r[i] * x
-    for i in range(n):
-        for l in range(n):
-            x = N[i, l]
-            for j in range(n):
-                out[s, i, j] -= x * W[l, j]
-    if t < trace.rank.size:
-        A, rank = trace.A[t], trace.rank[t]
+            for l in range(n):
+                x = N[i, l]
+                for j in range(n):
+                    out[s, i, j] -= x * W[l, j]
+    rank = whole.rank[t] if t < whole.rank.size else 0
+    if rank > 0 and out.shape[0] > 0:
+        A, X = whole.A[t], whole.X
         mix(index, value, F, t, moves, A, rank, W)
         for i in range(n):
             for k in range(rank):
@@ -178,6 +182,8 @@ def _add_transition(
                     x += X[i, l] * W[l, k]
                 for j in range(n):
                     out[s, i, j] += 2.0 * x * A[j, k]
+    if rank > 0:
+        sandwich_back(index, value, F, t, moves, whole.X, W)
 
 
 @part
@@ -255,28 +261,29 @@ def _diffuse_line(
 
 
 @part
-def _add_observation(
-    out_H: Array, out_R: Array, out_d: Array, t: int, row: Array, model: Model, u: Array, E: Array, dH: Array
-) -> None:
-    """Add dl/dd = u, dl/dR = (u u' - E) / 2 and dl/dH, taken back to the given observations if these were decorrelated."""
-    dy, c = model.dy, K + 2 * model.dx
-    if model.full:
-        correlate(row, c, u, E)
-        for i in range(dy - 1, -1, -1):
-            for j in range(i + 1, dy):
-                for l in range(dH.shape[1]):
-                    dH[i, l] -= row[j, c + i] * dH[j, l]
-    for i in range(dy):
+def _add_observation(out_R: Array, out_d: Array, t: int, u: Array, E: Array) -> None:
+    """Add dl/dd = u and dl/dR = (u u' - E) / 2."""
+    for i in range(u.size):
         if out_d.shape[0] > 0:
             out_d[0 if out_d.shape[0] == 1 else t, i] += u[i]
         if out_R.shape[0] > 0:
             s = 0 if out_R.shape[0] == 1 else t
-            for j in range(dy):
+            for j in range(u.size):
                 out_R[s, i, j] += 0.5 * (u[i] * u[j] - E[i, j])
-        if out_H.shape[0] > 0:
-            s = 0 if out_H.shape[0] == 1 else t
-            for j in range(dH.shape[1]):
-                out_H[s, i, j] += dH[i, j]
+
+
+@part
+def _add_lines(out: Array, t: int, row: Array, model: Model, dH: Array) -> None:
+    """Add dl/dH, taken back to the given observations if these were decorrelated."""
+    if out.shape[0] == 0:
+        return
+    s, c = (0 if out.shape[0] == 1 else t), K + 2 * model.dx
+    for i in range(model.dy - 1, -1, -1):
+        for l in range(model.dx):
+            if model.full:
+                for j in range(i + 1, model.dy):
+                    dH[i, l] -= row[j, c + i] * dH[j, l]
+            out[s, i, l] += dH[i, l]
 
 
 def score(
@@ -334,8 +341,8 @@ def score(
     if values.ndim == 2:
         return _score_one(packed, values, names, inputs, state)
     parts = [_score_one(packed, one, names, inputs, state) for one in values]
-    total = (None if fields[0] is None else _sum(fields) for fields in zip(*(gradient for _, gradient in parts)))
-    return np.array([loglik for loglik, _ in parts]), LinearGaussianSSM(*total)  # type: ignore[arg-type]
+    total: Any = (None if fields[0] is None else _sum(fields) for fields in zip(*(gradient for _, gradient in parts)))
+    return np.array([loglik for loglik, _ in parts]), LinearGaussianSSM(*total)
 
 
 def _sum(fields: tuple[Any, ...]) -> Any:
@@ -347,19 +354,34 @@ def _sum(fields: tuple[Any, ...]) -> Any:
 def _score_one(
     packed: Packed, y: Array, names: tuple[str, ...], inputs: npt.ArrayLike | None, state: State | None
 ) -> tuple[float, LinearGaussianSSM]:
-    whole = "transition" in names or "observation" in names
-    done = run(packed, y, inputs, state, GAINS | FILTERED if whole else GAINS)
-    dx = len(packed.start.mean)
-    support = _support(packed, names)
-    r, N, X = np.zeros(dx), np.zeros((dx, dx)), np.zeros((dx, dx))
-    out = _room(packed, names, len(y), len(support), inputs is not None)
-    backward(packed.layout, packed.values, done.y, done.place, done.trace, support, out, r, N, X)
-    gradient = dict.fromkeys(names)
-    gradient.update(_parts(packed.ssm, names, out, support, inputs))
-    gradient["initial_mean"] = r
-    gradient["initial_cov"] = 0.5 * (np.outer(r, r) - N)
-    chosen = (gradient[name] if name in names else None for name in LinearGaussianSSM._fields)
-    return done.loglik, LinearGaussianSSM(*chosen)  # type: ignore[arg-type]
+    ssm, n, dx, dy = packed.ssm, len(y), len(packed.start.mean), y.shape[1]
+
+    def room(fields: tuple[str, ...], *size: int, each: bool = False) -> Array:
+        """Zeros for every row, for the sum over rows, or none at all."""
+        if not set(fields) & set(names):
+            return np.zeros((0, *size))
+        each = each or any(isinstance(getattr(ssm, name), TimeVarying) for name in fields)
+        return np.zeros((max(n, 1) if each else 1, *size))
+
+    whole = None
+    full = "transition" in names or "observation" in names
+    done = run(packed, y, inputs, state, GAINS | FILTERED if full else GAINS)
+    if full:
+        kept = done.trace.m, done.trace.P, done.trace.A, done.trace.rank
+        whole = Whole(*kept, np.zeros((dx, dx)), room(("transition",), dx, dx), room(("observation",), dy, dx))
+    support, driven = _support(packed, names), inputs is not None
+    out = Gradient(
+        room(("process_cov", "process_loading"), len(support), len(support)),
+        room(("state_offset", "input_matrix"), dx, each=driven),
+        room(("obs_cov",), dy, dy),
+        room(("obs_offset", "feedthrough"), dy, each=driven),
+    )
+    r, N = np.zeros(dx), np.zeros((dx, dx))
+    backward(packed.layout, packed.values, done.y, done.place, done.trace.row, support, out, r, N, whole)
+    parts = _parts(ssm, names, out, whole, support, inputs)
+    parts |= {"initial_mean": r, "initial_cov": 0.5 * (np.outer(r, r) - N)}
+    chosen: Any = (parts[name] if name in names else None for name in LinearGaussianSSM._fields)
+    return done.loglik, LinearGaussianSSM(*chosen)
 
 
 def _support(packed: Packed, names: tuple[str, ...]) -> Index:
@@ -370,42 +392,27 @@ def _support(packed: Packed, names: tuple[str, ...]) -> Index:
     return np.flatnonzero((over_time(loading, packed.n_times) != 0).any(axis=(0, 2)))
 
 
-def _room(packed: Packed, names: tuple[str, ...], n: int, n_support: int, driven: bool) -> Gradient:
-    ssm, dx, dy = packed.ssm, len(packed.start.mean), int(packed.layout[1])
-
-    def length(*fields: str, always: bool = False) -> int:
-        if not set(fields) & set(names):
-            return 0
-        varying = always or any(isinstance(getattr(ssm, name), TimeVarying) for name in fields)
-        return max(n, 1) if varying else 1
-
-    return Gradient(
-        np.zeros((length("process_cov", "process_loading"), n_support, n_support)),
-        np.zeros((length("state_offset", "input_matrix", always=driven), dx)),
-        np.zeros((length("transition"), dx, dx)),
-        np.zeros((length("observation"), dy, dx)),
-        np.zeros((length("obs_cov"), dy, dy)),
-        np.zeros((length("obs_offset", "feedthrough", always=driven), dy)),
-    )
-
-
 def _parts(
-    ssm: LinearGaussianSSM, names: tuple[str, ...], out: Gradient, support: Index, inputs: npt.ArrayLike | None
+    ssm: LinearGaussianSSM,
+    names: tuple[str, ...],
+    out: Gradient,
+    whole: Whole | None,
+    support: Index,
+    inputs: npt.ArrayLike | None,
 ) -> dict[str, Any]:
-    """From the derivatives of V, b, F, H, R, d to those of the fields."""
-    raw: dict[str, Array] = {"state_offset": out.b, "transition": out.F, "observation": out.H}
-    raw |= {"obs_cov": out.R, "obs_offset": out.d}
-    n = max(len(part) for part in out)
-    if "process_cov" in names or "process_loading" in names:
-        Q = over_time(ssm.process_cov, n)
-        G = np.eye(len(Q[0]))[None] if ssm.process_loading is None else over_time(ssm.process_loading, n)
+    """From the derivatives of V, b, R, d, F, H to those of the fields."""
+    raw: dict[str, Array] = {"state_offset": out.b, "obs_cov": out.R, "obs_offset": out.d}
+    if whole is not None:
+        raw |= {"transition": whole.F, "observation": whole.H}
+    if len(out.V):
+        Q = over_time(ssm.process_cov, len(out.V))
+        G = np.eye(len(Q[0]))[None] if ssm.process_loading is None else over_time(ssm.process_loading, len(out.V))
         G = G[:, support]
-        raw["process_cov"] = G.swapaxes(1, 2) @ out.V @ G
-        raw["process_loading"] = 2.0 * out.V @ G @ Q
+        raw |= {"process_cov": G.swapaxes(1, 2) @ out.V @ G, "process_loading": 2.0 * out.V @ G @ Q}
     if inputs is not None:
         u = np.asarray(inputs, dtype=float)[:, None, :]
-        raw["input_matrix"] = out.b[:, :, None] * u if len(out.b) else out.b
-        raw["feedthrough"] = out.d[:, :, None] * u if len(out.d) else out.d
+        raw |= {"input_matrix": out.b[..., None] * u} if len(out.b) else {}
+        raw |= {"feedthrough": out.d[..., None] * u} if len(out.d) else {}
     return {name: _fold(getattr(ssm, name), raw[name]) for name in names if name in raw}
 
 
