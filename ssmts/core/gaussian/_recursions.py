@@ -27,7 +27,8 @@ from ssmts.core.types import Array, Index
 # Not the full fastmath, which would fold the test for NaN away. Only what Python calls is cached; its parts go into it.
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 kernel = njit(cache=True, **OPTIONS)
-part = njit(forceinline=True, **OPTIONS)
+# Parts are compiled into kernels only: Python never calls them, so they need no wrappers, which cost as much to compile.
+part = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 LOG_2PI = math.log(2 * math.pi)
 ROUNDING = 1e-14  # a variance that an observation shrinks by this factor is zero
