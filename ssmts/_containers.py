@@ -114,7 +114,9 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
             raise InputError(f"{what} has 0 feature(s) (shape={obj.shape}) while a minimum of 1 is required.")
         return _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
     if obj is None or isinstance(obj, numbers.Number | str):
-        raise InputTypeError(f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order.")
+        raise InputTypeError(
+            f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order."
+        )
     try:
         values = check_array(
             obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=ensure_2d, input_name=what, ensure_min_samples=1

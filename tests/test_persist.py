@@ -355,7 +355,11 @@ class Foreign:
     """A class of nobody's."""
 
 
-@pytest.mark.parametrize("value", [Foreign(), Foreign, np.ma.array([1.0]), np.zeros(2, dtype="f8,i4")], ids=["object", "class", "masked array", "record array"])
+@pytest.mark.parametrize(
+    "value",
+    [Foreign(), Foreign, np.ma.array([1.0]), np.zeros(2, dtype="f8,i4")],
+    ids=["object", "class", "masked array", "record array"],
+)
 def test_other_objects_are_refused_by_name(tmp_path, value):
     with pytest.raises(PersistError, match=r"`freq` is .*cannot hold safely"):
         save(Naive(freq=value), tmp_path / "model")

@@ -58,6 +58,15 @@ class Autoregression(Component):
         pairs = ((-0.6, 0.0), (0.1, 0.0), (0.9, 0.0)) + (((1.7, -0.8),) if self.order > 1 else ())
         return tuple((*pair, *(0.0,) * self.order)[: self.order] + (0.1,) for pair in pairs)
 
+    def spread(self, values: Array) -> tuple[int, float, Array] | None:
+        """What stays put of two or more lags as they tend to a wave: ar_p, a partial autocorrelation, to 1 in size, ar_var to 0."""
+        if self.order == 1:
+            return None  # tends to a random walk, for which ar_var is the measure
+        rest = 1 - values[-2] ** 2
+        slopes = np.zeros(values.size)
+        slopes[-2] = 2 * values[-2] / rest**2
+        return self.order, 1 / rest, slopes
+
     def block(self, values: Array) -> Block:
         """Companion matrix and stationary covariance."""
         transition = np.eye(self.order, k=-1)

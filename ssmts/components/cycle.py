@@ -71,6 +71,11 @@ class Cycle(Component):
         transition = damping * np.array([[cos, sin], [-sin, cos]])
         return Block(transition, np.full(2, variance), np.eye(2) * variance / (1 - damping**2))
 
+    def spread(self, values: Array) -> tuple[int, float, Array]:
+        """The cycle's stationary variance, which stays put as the cycle tends to a wave: cycle_damping to 1, cycle_var to 0."""
+        rest = 1 - values[1] ** 2
+        return 2, 1 / rest, np.array([0.0, 2 * values[1] / rest**2, 0.0])
+
     def pull_back(self, values: Array, block: Block, gradient: Block) -> Array:
         """Chain rule through the angle, the damping and the stationary law."""
         period, damping, variance = values

@@ -86,8 +86,8 @@ class Interval:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Log odds of 4.5e-5 from either end."""
-        return (-10.0, 10.0)
+        """Log odds of 3e-4 from either end."""
+        return (-8.0, 8.0)
 
     @property
     def domain(self) -> str:
@@ -130,7 +130,7 @@ class Stationary:
     Schou, 1973; Monahan, 1984).
     """
 
-    limits: tuple[float, float] = (-6.0, 6.0)
+    limits: tuple[float, float] = (-4.0, 4.0)  # partial autocorrelations of 0.9993
     domain: str = "coefficients of a stationary autoregression"
 
     def contains(self, values: Array) -> bool:

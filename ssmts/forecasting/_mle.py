@@ -25,7 +25,7 @@ _PATIENCE = 12
 _LARGEST_STEP = 1.5
 _FLAT = 1e-6
 _ROUNDING = 2e-7  # of a log-likelihood with a vague start
-_MOST_STEPS = 100
+_MOST_STEPS = 60
 _SLOPE = 1e-3
 
 

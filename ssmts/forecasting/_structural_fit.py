@@ -91,7 +91,7 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     covariates = None if X is None else _decorrelate(X[observed], has_level, _room(spec, y))
     model = model_with(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
     shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
-    scale = _scale(y[observed] - shift, shift)
+    scale = _scale(y[observed] - shift, shift) if has_level else float(np.sqrt(np.mean(y[observed] ** 2))) or 1.0
     Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
     return Sample(model, (y - shift) / scale, Z, shift, scale, covariates, int(observed.sum()))
 
