@@ -8,7 +8,9 @@ remains true over an observation that the diffuse part absorbs, which adds nothi
 
 from typing import Any
 
-from ssmts.core.gaussian._recursions import KIND, ORDINARY, Block, K, Moves, S, V, part, start
+from ssmts.core.gaussian._layout import Block, part, start
+from ssmts.core.gaussian._predict import Moves
+from ssmts.core.gaussian._update import KIND, ORDINARY, K, S, V
 from ssmts.core.types import Array, Index
 
 

@@ -22,7 +22,7 @@ from ssmts.core.gaussian._forward import (
     unsound,
 )
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.gaussian._recursions import LOG_2PI
+from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, FilterResult, ForecastResult, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -87,33 +87,22 @@ def _filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
 
 def _show_infinities(packed: Packed, state: State | None, done: Pass) -> None:
     """Add kappa A A' to the covariances of the rows that are partly diffuse, in the limit."""
-    trace, n = done.trace, len(done.y)
-    A = begin(packed, state)[2]
-    rank = A.shape[1]
-    F, H = over_time(packed.ssm.transition, n), over_time(packed.ssm.observation, n)
-    for t in range(len(trace.A) + (rank > 0)):
-        if rank == 0:
-            break
-        predicted = unresolved(A, rank)
-        trace.predicted_P[t] += infinities(predicted)
-        if t < n:
-            h = H[at_row(H, t)]
-            trace.S[t] += infinities(_observed(h, predicted))
-            A, rank = trace.A[t], int(trace.rank[t])
-            trace.P[t] += infinities(unresolved(A, rank))
-            A = F[at_row(F, t)] @ A
+    trace, rows, first = done.trace, len(done.trace.rank), begin(packed, state)[2]
+    if not first.shape[1]:
+        return
+    F, H = over_time(packed.ssm.transition, rows), over_time(packed.ssm.observation, rows)
+    A = np.concatenate([first[None], F @ trace.A])
+    predicted = unresolved(A, np.concatenate([[first.shape[1]], trace.rank]))
+    trace.predicted_P[: rows + 1] += infinities(predicted)
+    trace.S[:rows] += infinities(_observed(H, predicted[:rows]))
+    trace.P[:rows] += infinities(unresolved(trace.A, trace.rank))
 
 
-def at_row(values: Array, t: int) -> int:
-    """The row of values that holds at time t."""
-    return 0 if len(values) == 1 else t
-
-
-def _observed(h: Array, diffuse_cov: Array) -> Array:
+def _observed(H: Array, diffuse_cov: Array) -> Array:
     """H A A' H', exactly zero for observations that see nothing diffuse."""
-    seen = h @ diffuse_cov @ h.T
-    size = np.abs(h) @ np.sqrt(np.diagonal(diffuse_cov))
-    return np.where(np.abs(seen) > 1e-12 * np.outer(size, size), seen, 0.0)
+    seen = H @ diffuse_cov @ H.swapaxes(-1, -2)
+    size = dot(np.abs(H), np.sqrt(np.diagonal(diffuse_cov, axis1=-2, axis2=-1)))
+    return np.where(np.abs(seen) > 1e-12 * size[..., None, :] * size[..., None], seen, 0.0)
 
 
 def stack(results: list[Any]) -> Any:

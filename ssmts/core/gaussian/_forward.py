@@ -5,23 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._layout import Model, kernel, noise, part, start, unpack
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
-from ssmts.core.gaussian._recursions import (
-    K,
-    Model,
-    absorb,
-    decorrelate,
-    kernel,
-    new_moves,
-    new_row,
-    noise,
-    observe,
-    part,
-    predict,
-    settle,
-    start,
-    unpack,
-)
+from ssmts.core.gaussian._predict import new_moves, predict, settle
+from ssmts.core.gaussian._update import UNSEEN, K, absorb, decorrelate, new_row, observe
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
@@ -261,20 +248,18 @@ def dot(matrices: Array, vectors: Array) -> Array:
     return np.squeeze(matrices @ vectors[..., None], -1)
 
 
-def unresolved(A: Array, rank: int) -> Array:
-    """A A' over the first `rank` columns, exactly zero for states that are no longer diffuse."""
-    active = np.where(_seen(A, rank)[:, None], A[:, :rank], 0.0)
-    return active @ active.T
-
-
-def _seen(A: Array, rank: int) -> Any:
-    return np.linalg.norm(A[:, :rank], axis=1) > 1e-9 * np.linalg.norm(A, axis=1)
+def unresolved(A: Array, rank: npt.ArrayLike) -> Array:
+    """A A' over the first `rank` columns, exactly zero for states that are no longer diffuse; also of many A at once."""
+    active = np.where(np.arange(A.shape[-1]) < np.asarray(rank)[..., None, None], A, 0.0)
+    left = np.linalg.norm(active, axis=-1) > UNSEEN * np.linalg.norm(A, axis=-1)
+    active *= left[..., None]
+    return active @ active.swapaxes(-1, -2)
 
 
 def infinities(diffuse_cov: Array) -> Array:
-    """What kappa times this matrix adds in the limit: 0, inf or -inf."""
-    size = np.sqrt(np.diagonal(diffuse_cov))
-    seen = np.abs(diffuse_cov) > 1e-12 * np.outer(size, size)
+    """What kappa times a matrix adds in the limit: 0, inf or -inf."""
+    size = np.sqrt(np.diagonal(diffuse_cov, axis1=-2, axis2=-1))
+    seen = np.abs(diffuse_cov) > 1e-12 * size[..., None, :] * size[..., None]
     return np.where(seen, np.copysign(np.inf, diffuse_cov), 0.0)
 
 

@@ -5,27 +5,11 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._backward import move_back
 from ssmts.core.gaussian._forward import FILTERED, GAINS, prepare, run
+from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._recursions import (
-    DIFFUSE,
-    KIND,
-    SKIPPED,
-    TOTAL,
-    K,
-    Model,
-    S,
-    V,
-    Y,
-    decorrelate,
-    kernel,
-    move,
-    new_moves,
-    new_row,
-    part,
-    start,
-    unpack,
-)
+from ssmts.core.gaussian._predict import move, new_moves
 from ssmts.core.gaussian._simulate import simulate
+from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, Y, decorrelate, new_row, observe
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -37,65 +21,38 @@ def smoothed_means(
     y: Array,
     place: Index,
     tables: Array,
-    n_diffuse_rows: int,
+    rows: int,
     P: Array,
     diffuse: Array,
+    shocks: Array,
     out: Array,
 ) -> None:
     """Means of the states given y, for a model without offsets that starts from zero, by the gains of an earlier pass.
 
-    P and `diffuse` are the two parts of the covariance of the first state; the V of the tables is overwritten.
+    P and `diffuse` are the two parts of the covariance of the first state, `rows` the number of rows that began partly
+    diffuse. The innovations in the tables are overwritten, and `shocks` by the means of what noise adds to the states.
     """
     model = unpack(index)
-    n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, zero, row = np.empty((3 * dx, dx)), np.zeros((0, dx)), new_row(model)
-    moves = new_moves(index, model, place, False)
-    h = np.empty(H.size) if model.full else value
+    n, dx, H = y.shape[0], model.dx, model.H
+    W, row, moves = np.empty((3 * dx, dx)), new_row(model), new_moves(index, model, place, False)
+    h, still = np.empty(H.size) if model.full else value, np.zeros((0, dx))
     m, r, r1 = np.zeros(dx), np.zeros(dx), np.zeros(dx)
     for t in range(n):
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
-        g = 0 if model.full else start(H, t)
-        for i in range(dy):
-            v = row[i, Y] if model.full else y[t, i]
-            if tables[t, i, KIND] == SKIPPED:
-                continue
-            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-                v -= h[g + e] * m[index[H.col + e]]
-            tables[t, i, V] = v
-            for j in range(dx):
-                m[j] += tables[t, i, K + j] * v
-        if t < n - 1:
-            move(index, value, model.F, t, zero, moves, m, W)
-    shocks = np.zeros((n, dx))
+        else:
+            observe(value, model, t, y, row)
+        _innovations(index, H, h, 0 if model.full else start(H, t), row, tables[t], m)
+        move(index, value, model.F, t, still, moves, m, W)
     for t in range(n - 1, -1, -1):
         if t < n - 1:
-            _noise_times(index, value, model, t, r, shocks[t])
+            _noise_times(index, value, model.V, t, r, shocks[t])
             move_back(index, value, model.F, t, moves, r, W)
-            if t < n_diffuse_rows:
+            if t < rows:
                 move_back(index, value, model.F, t, moves, r1, W)
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
-        g = 0 if model.full else start(H, t)
-        for i in range(dy - 1, -1, -1):
-            table = tables[t]
-            if table[i, KIND] == SKIPPED:
-                continue
-            kr, kr1, qr = 0.0, 0.0, 0.0
-            for j in range(dx):
-                kr += table[i, K + j] * r[j]
-                kr1 += table[i, K + j] * r1[j]
-            u = -kr
-            if table[i, KIND] == DIFFUSE:
-                for j in range(dx):
-                    qr += (table[i, TOTAL] * table[i, K + j] - table[i, K + dx + j]) / table[i, S] * r[j]
-                qr += table[i, V] / table[i, S]
-            else:
-                u += table[i, V] / table[i, S]
-            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-                j, x = index[H.col + e], h[g + e]
-                r[j] += x * u
-                r1[j] += x * (qr - kr1)
+        _means_back(index, H, h, 0 if model.full else start(H, t), tables[t], r, r1)
     for j in range(dx):
         m[j] = 0.0
         for l in range(dx):
@@ -103,17 +60,54 @@ def smoothed_means(
     for t in range(n):
         for j in range(dx):
             out[t, j] = m[j]
-        if t < n - 1:
-            move(index, value, model.F, t, zero, moves, m, W)
-            for j in range(dx):
-                m[j] += shocks[t, j]
+        move(index, value, model.F, t, still, moves, m, W)
+        for j in range(dx):
+            m[j] += shocks[t, j]
 
 
 @part
-def _noise_times(index: Index, value: Array, model: Model, t: int, r: Array, out: Array) -> None:
-    """Out <- V[t] r, of whose V the lower triangle is packed."""
-    G = model.V
+def _innovations(index: Index, H: Block, h: Array, g: int, row: Array, table: Array, m: Array) -> None:
+    """Update m by a row of observations with the gains of the table, into which the innovations go."""
+    for i in range(table.shape[0]):
+        if table[i, KIND] == SKIPPED:
+            continue
+        v = row[i, Y]
+        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+            v -= h[g + e] * m[index[H.col + e]]
+        table[i, V] = v
+        for j in range(m.size):
+            m[j] += table[i, K + j] * v
+
+
+@part
+def _means_back(index: Index, H: Block, h: Array, g: int, table: Array, r: Array, r1: Array) -> None:
+    """Take r and r1 back over a row of observations, as the smoother does (see `_smooth`)."""
+    n = r.size
+    for i in range(table.shape[0] - 1, -1, -1):
+        if table[i, KIND] == SKIPPED:
+            continue
+        s, u, shift = table[i, S], 0.0, 0.0
+        for j in range(n):
+            u -= table[i, K + j] * r[j]
+            shift -= table[i, K + j] * r1[j]
+        if table[i, KIND] == DIFFUSE:
+            shift += table[i, V] / s
+            for j in range(n):
+                shift += (table[i, TOTAL] * table[i, K + j] - table[i, K + n + j]) / s * r[j]
+        else:
+            u += table[i, V] / s
+        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+            j, x = index[H.col + e], h[g + e]
+            r[j] += x * u
+            r1[j] += x * shift
+
+
+@part
+def _noise_times(index: Index, value: Array, G: Block, t: int, r: Array, out: Array) -> None:
+    """Write V[t] r, of whose V the lower triangle is packed."""
     g = start(G, t)
+    for i in range(G.n):
+        out[i] = 0.0
     for i in range(G.n):
         for e in range(index[G.ptr + i], index[G.ptr + i + 1]):
             j, x = index[G.col + e], value[g + e]
@@ -180,22 +174,13 @@ def sample(
         raise InputError(
             f"the series leaves {done.state.rank} diffuse direction(s) undetermined, so no path can be drawn"
         )
-    rows = len(done.trace.rank)
     begin = packed.start if state is None else state
     proper = State(begin.mean, begin.cov, np.zeros_like(begin.cov), 0)
     states, simulated = simulate(packed, n, n_draws, random_state, state=proper, inputs=inputs)
-    correction = np.empty(states.shape[1:])
+    tables, rows, spread = done.trace.row, len(done.trace.rank), (begin.cov, begin.diffuse_cov)
+    correction, shocks = np.empty(states.shape[1:]), np.zeros(states.shape[1:])
     for path, other in zip(states, simulated):
-        smoothed_means(
-            packed.layout,
-            packed.values,
-            values - other,
-            done.place,
-            done.trace.row,
-            rows,
-            begin.cov,
-            begin.diffuse_cov,
-            correction,
-        )
+        difference = values - other
+        smoothed_means(packed.layout, packed.values, difference, done.place, tables, rows, *spread, shocks, correction)
         path += correction
     return states

@@ -15,24 +15,10 @@ from ssmts.core.gaussian._backward import (
 )
 from ssmts.core.gaussian._filter import stack
 from ssmts.core.gaussian._forward import FILTERED, GAINS, dot, infinities, over_time, prepare, run
+from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._recursions import (
-    DIFFUSE,
-    KIND,
-    SKIPPED,
-    TOTAL,
-    Block,
-    K,
-    S,
-    V,
-    decorrelate,
-    kernel,
-    new_moves,
-    new_row,
-    part,
-    start,
-    unpack,
-)
+from ssmts.core.gaussian._predict import new_moves
+from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, decorrelate, new_row
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
 
 
@@ -210,7 +196,7 @@ def _smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
         cov[:rows] -= mixed + mixed.swapaxes(1, 2) + A @ (A_t @ N2 @ A) @ A_t
         if done.state.rank:
             left = np.eye(A.shape[2]) * columns[:, None, :] - A_t @ N1 @ A
-            cov += [infinities(part) for part in A @ left @ A_t]
+            cov += infinities(A @ left @ A_t)
     return _disturbances(packed, mean, cov, ahead_r, ahead_N, u, E)
 
 

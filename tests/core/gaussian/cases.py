@@ -11,6 +11,7 @@ CASES = [
     {"dy": 3, "diffuse": 3, "dx": 4},
     {"dy": 3, "diffuse": 0, "varying": False},
     {"dy": 2, "diffuse": 2, "dx": 4, "varying": False},
+    {"dy": 6, "diffuse": 2, "dx": 3},
     {"dy": 1, "diffuse": 2, "dx": 5, "moves": 3},
     {"dy": 2, "diffuse": 3, "dx": 5, "moves": 4, "varying": False},
     {"dy": 2, "diffuse": 2, "dx": 3, "moves": 3, "full": False, "inputs": 1},

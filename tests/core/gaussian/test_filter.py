@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
@@ -219,6 +220,45 @@ def test_koopman_common_level():
     y = np.ones((10, 2))
     y[0] = 10.2394, 8.2304
     assert gaussian.loglik(ssm, y) == pytest.approx(-53.78303857735651, abs=1e-11)
+
+
+def test_statsmodels_agrees_on_trend_and_season(nile):
+    """Its exact diffuse filter, on a series with missing values; forecasts of the mean and its variance."""
+    y = nile[:70].copy()
+    y[[4, 30, 31]] = np.nan
+    theirs = sm.tsa.UnobservedComponents(y[:, 0], "lltrend", seasonal=4, use_exact_diffuse=True)
+    theirs = theirs.smooth([9000.0, 300.0, 5.0, 40.0])
+    transition = np.zeros((5, 5))
+    transition[0, :2] = transition[1, 1] = 1.0
+    transition[2, 2:] = -1.0
+    transition[3, 2] = transition[4, 3] = 1.0
+    ours = LinearGaussianSSM(
+        transition,
+        np.diag([300.0, 5.0, 40.0]),
+        np.array([[1.0, 0.0, 1.0, 0.0, 0.0]]),
+        9000.0 * ONE,
+        np.zeros(5),
+        np.zeros((5, 5)),
+        np.eye(5),
+        process_loading=np.eye(5)[:, :3],
+    )
+    result = gaussian.filter(ours, y)
+    assert result.loglik == pytest.approx(theirs.llf, rel=1e-11)
+    close(result.filtered_mean[8:], theirs.filtered_state.T[8:])
+    close(result.filtered_cov[8:], theirs.filtered_state_cov.T[8:])
+    ahead, want = gaussian.forecast(ours, result.state, 12), theirs.get_forecast(12)
+    close(ahead.mean[:, 0], want.predicted_mean)
+    close(ahead.cov[:, 0, 0], want.var_pred_mean)
+
+
+def test_near_a_unit_root():
+    """An autoregression of 0.9999999 with its stationary variance: one dense evaluation is exact here, too."""
+    phi = 0.9999999
+    ssm = LinearGaussianSSM(
+        phi * ONE, ONE, ONE, 0.5 * ONE, np.zeros(1), ONE / ((1 - phi) * (1 + phi)), state_offset=0.1 * np.ones(1)
+    )
+    y = np.cumsum(np.random.default_rng(2).normal(size=(30, 1)), axis=0) + 1000
+    close(gaussian.loglik(ssm, y), dense.loglik(ssm, y))
 
 
 def test_diffuse_regression_is_least_squares():

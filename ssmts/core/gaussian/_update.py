@@ -1,34 +1,21 @@
-"""The steps of the Kalman filter, compiled: one scalar observation at a time, then one transition.
+"""The filter's update, compiled: a row of observations is absorbed one scalar at a time.
 
-Letters as in the design's table: F, V = G Q G', H, R for the matrices, m and P for the state's mean and covariance, v, S and
-K = P H' / S for innovation, its variance and the gain. Matrices come by compressed rows and are never multiplied by zeros.
+An ordinary observation of the line h has the innovation v = y - h m of variance S = h P h' + r, and with the gain
+K = P h' / S the state becomes m + K v, P - K S K'. Nothing is inverted, and what is missing is passed over.
 
 **The diffuse part.** An infinite variance is written P + kappa A A' with kappa -> infinity. The factor A has one column for
 every direction of which nothing is known, so its rank is the number of its columns. A scalar observation h sees a = h A of
 it. A rotation turns the columns until one of them, c, holds all that h sees; c leaves, the gain is K = c / (h c), and the
 other columns go on. Columns that have left are propagated along with the rest, as the yardstick of what counts as zero.
-
-**Moves.** A state that a transition only hands on, as a seasonal effect or a constant coefficient (its line of F has a single,
-constant 1), keeps its place in m, P and A: what moves is its name. `Moves` says where each state is kept; the other states,
-whose values are mixed, are written to the places that have become free. Positions in m, P, A, r and N below are places.
-
-Kernels hand each other few arrays, because every array costs a count of references at a call: a packed model is two vectors
-and a `Model` of positions in them, and the work space of a row of observations is one table.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ssmts.core.gaussian._layout import Block, Model, noise, part, start
 from ssmts.core.types import Array, Index
-
-# Not the full fastmath, which would fold the test for NaN away. Only what Python calls is cached; its parts go into it.
-OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-kernel = njit(cache=True, **OPTIONS)
-# Parts are compiled into kernels only: Python never calls them, so they need no wrappers, which cost as much to compile.
-part = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 LOG_2PI = math.log(2 * math.pi)
 ROUNDING = 1e-14  # a variance that an observation shrinks by this factor is zero
@@ -41,82 +28,6 @@ UNSEEN = 1e-9  # a diffuse direction seen by less than this fraction of its size
 # then K (n_states), M = P h' (n_states) and C (n_obs), the unit lower triangle of R = C diag(r) C'.
 Y, NOISE, KIND, V, S, TOTAL, K = range(7)
 SKIPPED, ORDINARY, DIFFUSE = 0, 1, 2  # the kinds: missing or redundant, or absorbed in one of two ways
-
-
-class Block(NamedTuple):
-    """Where the compressed rows of a matrix are in a packed model."""
-
-    n: int  # rows
-    size: int  # entries
-    times: int
-    ptr: int
-    col: int
-    val: int
-
-
-class Model(NamedTuple):
-    """Where the pieces of a packed model are."""
-
-    dx: int
-    dy: int
-    full: bool  # R is not diagonal
-    F: Block
-    V: Block  # lower triangle
-    H: Block
-    R: int
-    R_times: int
-    mixed: int
-    n_mixed: int
-
-
-class Moves(NamedTuple):
-    """Where states are kept, and how a transition moves them."""
-
-    place: Index  # (n_states,) of each state
-    mixed: Index  # the states that get a new value,
-    free: Index  # and the states whose places these take over
-    cycles: Index  # length and members of each cycle: a member takes over the place of the next one
-
-
-@part
-def _block(index: Index, head: int, i: int, j: int) -> Any:
-    n, size, times = index[head], index[head + 1], index[head + 2]
-    col = i + n + 1
-    return Block(n, size, times, i, col, j), col + size, j + times * size
-
-
-@part
-def unpack(index: Index) -> Model:
-    """Find the pieces of a packed model."""
-    F, i, j = _block(index, 5, 14, 0)
-    V, i, j = _block(index, 8, i, j)
-    H, i, j = _block(index, 11, i, j)
-    return Model(index[0], index[1], index[2] != 0, F, V, H, j, index[3], i, index[4])
-
-
-@part
-def new_moves(index: Index, model: Model, place: Index, moving: bool) -> Moves:
-    """The moves of a model; if not `moving`, every state is mixed and stays in its place."""
-    if moving:
-        free = model.mixed + model.n_mixed
-        cycles = free + model.n_mixed
-        return Moves(place, index[model.mixed : free], index[free:cycles], index[cycles:])
-    every = np.empty(model.dx, np.int64)
-    for i in range(model.dx):
-        every[i] = i
-    return Moves(place, every, every, every[:0])
-
-
-@part
-def start(G: Block, t: int) -> int:
-    """Where the values of G[t] start."""
-    return G.val + (t * G.size if G.times > 1 else 0)
-
-
-@part
-def noise(model: Model, t: int) -> int:
-    """Where the values of R[t] start."""
-    return model.R + (t * model.dy * model.dy if model.R_times > 1 else 0)
 
 
 @part
@@ -315,132 +226,3 @@ def _resolve(row: Array, i: int, c: float, m: Array, P: Array, A: Array, last: i
         for k in range(j + 1):
             P[j, k] += x * row[i, K + k] - row[i, K + j] * row[i, M + k]
             P[k, j] = P[j, k]
-
-
-@part
-def mix(index: Index, value: Array, F: Block, t: int, moves: Moves, A: Array, columns: int, W: Array) -> None:
-    """The lines of F[t] A for the mixed states, one after the other, in W."""
-    g = start(F, t)
-    for a in range(moves.mixed.size):
-        i = moves.mixed[a]
-        first, stop = index[F.ptr + i], index[F.ptr + i + 1]
-        if first == stop:
-            for j in range(columns):
-                W[a, j] = 0.0
-        for e in range(first, stop):
-            x, k = value[g + e], moves.place[index[F.col + e]]
-            if e == first:
-                for j in range(columns):
-                    W[a, j] = x * A[k, j]
-            else:
-                for j in range(columns):
-                    W[a, j] += x * A[k, j]
-
-
-@part
-def sandwich(index: Index, value: Array, F: Block, t: int, moves: Moves, P: Array, W: Array) -> None:
-    """P <- F[t] P F[t]', exactly symmetric; W is work space of three times as many lines."""
-    n, mixed = P.shape[0], moves.mixed.size
-    g = start(F, t)
-    mix(index, value, F, t, moves, P, n, W)
-    for j in range(n):
-        for a in range(mixed):
-            W[n + j, a] = W[a, j]
-    for a in range(mixed):  # the mixed states among themselves
-        i = moves.mixed[a]
-        for b in range(mixed):
-            W[2 * n + a, b] = 0.0
-        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
-            x, k = value[g + e], n + moves.place[index[F.col + e]]
-            for b in range(mixed):
-                W[2 * n + a, b] += x * W[k, b]
-    if mixed < n:
-        for a in range(mixed):
-            i = moves.place[moves.free[a]]
-            for j in range(n):
-                P[i, j] = W[a, j]
-            for j in range(n):
-                P[j, i] = W[a, j]
-    for a in range(mixed):
-        i = moves.place[moves.free[a]]
-        for b in range(mixed):
-            P[i, moves.place[moves.free[b]]] = 0.5 * (W[2 * n + a, b] + W[2 * n + b, a])
-
-
-@part
-def predict(
-    index: Index,
-    value: Array,
-    model: Model,
-    t: int,
-    b: Array,
-    moves: Moves,
-    m: Array,
-    P: Array,
-    A: Array,
-    rank: int,
-    W: Array,
-) -> None:
-    """From t to t + 1: m <- F m + b, P <- F P F' + V, A <- F A."""
-    if rank > 0:
-        mix(index, value, model.F, t, moves, A, A.shape[1], W)
-        for a in range(moves.mixed.size):
-            i = moves.place[moves.free[a]]
-            for k in range(A.shape[1]):
-                A[i, k] = W[a, k]
-    sandwich(index, value, model.F, t, moves, P, W)
-    move(index, value, model.F, t, b, moves, m, W)
-    V, place = model.V, moves.place
-    g = start(V, t)
-    for i in range(V.n):
-        for e in range(index[V.ptr + i], index[V.ptr + i + 1]):
-            j, k = place[i], place[index[V.col + e]]
-            x = P[j, k] + value[g + e]
-            P[j, k] = x
-            P[k, j] = x
-
-
-@part
-def move(index: Index, value: Array, F: Block, t: int, b: Array, moves: Moves, m: Array, W: Array) -> None:
-    """Move the mean, m <- F[t] m + b[t], and the names of the states."""
-    place, mixed, free, cycles = moves
-    g = start(F, t)
-    for a in range(mixed.size):
-        x = 0.0
-        for e in range(index[F.ptr + mixed[a]], index[F.ptr + mixed[a] + 1]):
-            x += value[g + e] * m[place[index[F.col + e]]]
-        W[0, a] = x
-    for a in range(mixed.size):
-        m[place[free[a]]] = W[0, a]
-    i = 0
-    while i < cycles.size:
-        last = i + cycles[i]
-        kept = place[cycles[i + 1]]
-        for j in range(i + 1, last):
-            place[cycles[j]] = place[cycles[j + 1]]
-        place[cycles[last]] = kept
-        i = last + 1
-    if b.shape[0] > 0:
-        c = 0 if b.shape[0] == 1 else t
-        for j in range(F.n):
-            m[place[j]] += b[c, j]
-
-
-@part
-def settle(place: Index, m: Array, P: Array, A: Array, W: Array) -> None:
-    """Bring every state back to the place of its number."""
-    n = m.size
-    for i in range(n):
-        W[n, i] = m[place[i]]
-        for j in range(n):
-            W[i, j] = P[place[i], place[j]]
-    for i in range(n):
-        m[i] = W[n, i]
-        for j in range(n):
-            P[i, j] = W[i, j]
-    for i in range(n):
-        for k in range(A.shape[1]):
-            W[i, k] = A[place[i], k]
-    for i in range(n):
-        for k in range(A.shape[1]):
-            A[i, k] = W[i, k]
