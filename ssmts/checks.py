@@ -33,7 +33,6 @@ EXPECTED_FAILURES = {
 }
 EXPECTED_FORECASTER_FAILURES = {
     **EXPECTED_FAILURES,
-    "check_regressor_multioutput": "11 rows of 10 covariates are fewer than a model with a level, a slope and variances needs",
     "check_regressor_data_not_an_array": "predicting a frame's training rows is in-sample; arrays have no times, so theirs always follow",
 }
 

@@ -9,7 +9,6 @@ import ssmts
 from ssmts import checks
 from ssmts.base import BaseForecaster
 from ssmts.base_detector import BaseDetector
-from ssmts.exceptions import SsmtsError
 
 
 def _public(kind):
@@ -55,8 +54,8 @@ def test_scikit_learn(estimator, check, reason):
         return
     try:
         check(estimator)
-    except (AssertionError, SsmtsError) as error:
-        pytest.xfail(f"{reason}: {error}")
+    except AssertionError:
+        pytest.xfail(reason)
 
 
 def test_every_public_name_is_there_and_documented():
