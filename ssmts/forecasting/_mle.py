@@ -27,6 +27,7 @@ _FLAT = 1e-6
 _ROUNDING = 2e-7  # of a log-likelihood with a vague start
 _MOST_STEPS = 60
 _SLOPE = 1e-3
+_GAIN = 1e-5
 
 
 class Optimum(NamedTuple):
@@ -68,8 +69,8 @@ def maximise(problem: Problem, start: Array, evaluated: tuple[float, Array] | No
     Returns
     -------
     Optimum
-        ``converged`` means that the quadratic model promises less than 1e-9 and that no admissible direction of a
-        variance on a relative scale, or of another number, has a slope of more than 1e-3.
+        ``converged`` means that the information promises a gain of less than 1e-5, and that no slope, of a variance on a
+        relative scale, is more than a thousandth of what chance makes of it (or than 1e-3, where that is less).
     """
     x, (value, gradient) = start, evaluated or problem.evaluate(start)
     pairs: list[tuple[Array, Array]] = []
@@ -124,10 +125,12 @@ def _differences(problem: Problem, x: Array, gradient: Array, information: Array
 
 def _is_maximum(problem: Problem, x: Array, gradient: Array) -> bool:
     """First-order conditions, on the boundary and inside."""
-    gain = _best_step(problem, x, gradient, problem.information(x))[1]
-    inside = np.where(problem.bounded, x * gradient, gradient)
-    stuck = ~problem.bounded & _outward(problem, x, gradient)
-    return bool(gain < 1e-5 and np.all(np.abs(np.where(stuck, 0.0, inside)) < _SLOPE))
+    information = problem.information(x)
+    gain = _best_step(problem, x, gradient, information)[1]
+    unit = np.where(problem.bounded, x, 1.0)
+    slopes = np.where(~problem.bounded & _outward(problem, x, gradient), 0.0, unit * gradient)
+    steep = _SLOPE * np.maximum(1.0, unit * np.sqrt(np.diagonal(information)))
+    return bool(gain < _GAIN and np.all(np.abs(slopes) < steep))
 
 
 def _outward(problem: Problem, x: Array, gradient: Array) -> NDArray[np.bool_]:
