@@ -51,7 +51,8 @@ def filter(
     method : {"auto", "sequential"}, default "auto"
         Which rung of the ladder to use; "auto" takes the fastest that is exact for the model.
     state : State, optional
-        Start from here instead of from the model's prior; `TimeVarying` rows count from the first row of ``y``.
+        Start from here instead of from the model's prior, all series of a batch from the same; `TimeVarying` rows count
+        from the first row of ``y``.
 
     Raises
     ------

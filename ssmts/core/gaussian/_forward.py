@@ -164,20 +164,17 @@ def innovate(
 
 def new_trace(n: int, dx: int, dy: int, keep: int, rows: int, rank: int) -> Trace:
     """Room for what a pass over n rows, of which the first `rows` begin partly diffuse, is asked to keep."""
-    filtered, predicted, innovations = (
-        n * bool(keep & FILTERED),
-        (n + 1) * bool(keep & PREDICTED),
-        n * bool(keep & PREDICTED),
-    )
+    predicted, filtered, gains = (n if keep & what else 0 for what in (PREDICTED, FILTERED, GAINS))
+    after = predicted + 1 if keep & PREDICTED else 0
     return Trace(
-        np.empty(innovations),
-        np.empty((innovations, dy)),
-        np.empty((innovations, dy, dy)),
-        np.empty((predicted, dx)),
-        np.empty((predicted, dx, dx)),
+        np.empty(predicted),
+        np.empty((predicted, dy)),
+        np.empty((predicted, dy, dy)),
+        np.empty((after, dx)),
+        np.empty((after, dx, dx)),
         np.empty((filtered, dx)),
         np.empty((filtered, dx, dx)),
-        np.empty((n * bool(keep & GAINS), dy, K + dx * (2 if rows else 1))),
+        np.empty((gains, dy, K + dx * (2 if rows else 1))),
         np.empty((rows, dx, rank)),
         np.empty(rows, np.int64),
     )
@@ -277,14 +274,13 @@ def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:
     )
 
 
-def series(y: npt.ArrayLike, packed: Packed, axes: tuple[int, ...] = (2, 3)) -> Array:
+def series(y: npt.ArrayLike, packed: Packed) -> Array:
     """The observations as the kernels take them, or an error that says what does not fit."""
     values = np.require(y, dtype=np.float64, requirements=["C", "W"])
     n_obs = int(packed.layout[1])
-    if values.ndim not in axes or values.shape[-1] != n_obs:
+    if values.ndim not in (2, 3) or values.shape[-1] != n_obs:
         raise InputError(
-            f"y has the shape {values.shape}, but the model wants (n_times, {n_obs})"
-            + (f" or (n_series, n_times, {n_obs})" if 3 in axes else "")
+            f"y has the shape {values.shape}: the model wants (n_times, {n_obs}), or (n_series, n_times, {n_obs})"
         )
     if np.isinf(values).any():
         raise InputError(f"y is infinite at {tuple(np.argwhere(np.isinf(values))[0].tolist())}: missing values are NaN")

@@ -24,7 +24,9 @@ class Rows(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A checked model in the form that kernels take; every function of `ssmts.core.gaussian` accepts one in place of the model.
+    """A checked model in the form that kernels take.
+
+    Every function of `ssmts.core.gaussian` accepts one in place of the model.
 
     Attributes
     ----------
@@ -120,6 +122,8 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
         V = get("process_cov")
         if ssm.process_loading is not None:
             G = get("process_loading")
+            both = min(len(G), len(V)) if min(len(G), len(V)) > 1 else None  # one of two time axes may be longer
+            G, V = G[:both], V[:both]
             V = G @ V @ G.swapaxes(1, 2)
         parts[2] = compress(V, lower=True)
     if changed & {"observation", "obs_cov"}:
@@ -133,7 +137,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
         )
         factor = diffuse_factor(diffuse[0])
         start = State(get("initial_mean")[0].copy(), get("initial_cov")[0].copy(), diffuse[0].copy(), factor.shape[1])
-    offset = np.zeros((0, sizes["x"])) if ssm.state_offset is None else np.ascontiguousarray(get("state_offset"))
+    offset = np.zeros((0, sizes["x"])) if ssm.state_offset is None else np.array(get("state_offset"), order="C")
     layout, values = _flatten(sizes, parts)
     lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
     return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts))

@@ -177,7 +177,7 @@ def sample(
     begin = packed.start if state is None else state
     proper = State(begin.mean, begin.cov, np.zeros_like(begin.cov), 0)
     states, simulated = simulate(packed, n, n_draws, random_state, state=proper, inputs=inputs)
-    tables, rows, spread = done.trace.row, len(done.trace.rank), (begin.cov, begin.diffuse_cov)
+    tables, rows, spread = done.trace.row, len(done.trace.rank), (begin.cov.copy(), begin.diffuse_cov.copy())
     correction, shocks = np.empty(states.shape[1:]), np.zeros(states.shape[1:])
     for path, other in zip(states, simulated):
         difference = values - other

@@ -27,7 +27,8 @@ def score(
 
     Nothing is inverted, so that variances may be zero and covariances singular. Exact in the diffuse phase too; a matrix
     entry whose change would alter what the diffuse part can be seen through has the derivative of the likelihood at the
-    present rank.
+    present rank. Entries of ``y`` that the past determines exactly are left out, so that the derivatives of a log-likelihood
+    of ``-inf`` are those of what remains.
 
     Parameters
     ----------

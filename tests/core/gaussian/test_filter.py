@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
+from ssmts.core.gaussian._forward import forward
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
@@ -355,6 +356,17 @@ def test_replace_equals_packing_anew():
             ssm = old._replace(**{name: getattr(new, name)})
             packed = gaussian.pack(old).replace(**{name: getattr(new, name)})
             assert gaussian.loglik(packed, y) == gaussian.loglik(ssm, y)
+
+
+def test_time_axes_may_differ_in_length_and_arrays_may_be_read_only(nile):
+    longer = np.repeat(np.eye(1)[None], 130, axis=0)
+    quiet = TimeVarying(np.full((110, 1, 1), 1469.1))
+    ssm = level()._replace(process_cov=quiet, process_loading=TimeVarying(longer), state_offset=np.zeros(1))
+    for field in (*ssm, nile):
+        if isinstance(field, np.ndarray):
+            field.flags.writeable = False
+    assert gaussian.loglik(ssm, nile) == pytest.approx(-633.4645636488787, abs=1e-9)
+    assert len(forward.signatures) == 1, "one compilation serves all"
 
 
 def test_errors_name_the_field(nile):
