@@ -178,6 +178,8 @@ def _best_step(problem: Problem, x: Array, gradient: Array, information: Array) 
 
 def _nonnegative(B: Array, g: Array, x: Array) -> Array:
     """Step d that maximises g @ d - d @ B @ d / 2 with x + d >= 0."""
+    if not x.size:
+        return x
     roots, vectors = np.linalg.eigh((B + B.T) / 2)
     half = vectors * np.sqrt(np.maximum(roots, 1e-9 * roots[-1]))
     target = half.T @ x + np.linalg.solve(half, g)
