@@ -48,5 +48,5 @@ docs: $(VENV)/.ready
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) .venv-pandas2 .numba_cache .pytest_cache .mypy_cache .ruff_cache .coverage* build dist docs/_build docs/gallery demo_output
+	rm -rf $(VENV) .venv-pandas2 .numba_cache .pytest_cache .mypy_cache .ruff_cache .coverage* build dist docs/_build docs/api docs/gallery docs/sg_execution_times.rst demo_output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

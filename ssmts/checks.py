@@ -394,7 +394,7 @@ def check_forecaster_saves_and_loads(forecaster: BaseForecaster) -> None:
 
 
 def check_detector_scores_agree(detector: BaseDetector) -> None:
-    """decision_function is score_samples - offset_, predict its sign, and both labels appear where faults were put in."""
+    """`decision_function` is `score_samples` less `offset_`, `predict` its sign, and both labels appear where faults were put in."""
     X = _sensors()
     d = clone(detector).fit(X)
     scores = d.score_samples(X)

@@ -130,13 +130,13 @@ class InnovationDetector(BaseDetector):
         DataFrame
             One row a time and sensor, indexed by both, with the columns
 
-            observed, expected : reading and its prediction from the rows before.
-            lower, upper : range outside of which the sensor alone would reach the alarm level.
-            deviation : signed distance from the prediction in standard deviations.
-            share : of the row's distance; shares of a row sum to 1. Negative where a sensor, in agreement with others that are off,
-                explains some of their distance away.
-            p_value : of the sensor alone.
-            culprit : True for the sensor with the largest share in a row in alarm.
+            * ``observed, expected``: reading and its prediction from the rows before.
+            * ``lower, upper``: range outside of which the sensor alone would reach the alarm level.
+            * ``deviation``: signed distance from the prediction in standard deviations.
+            * ``share``: of the row's distance; shares of a row sum to 1. Negative where a sensor, in agreement with others
+              that are off, explains some of their distance away.
+            * ``p_value``: of the sensor alone.
+            * ``culprit``: True for the sensor with the largest share in a row in alarm.
         """
         check_is_fitted(self)
         rows = self._read_fitted(X)
