@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
 from ssmts.components.base import Block, Component, Parameters, Structure
@@ -51,6 +52,11 @@ class Autoregression(Component):
             variance_of=("ar_var",) + (None,) * (self.order - 1),
             transition=np.eye(self.order, k=-1),
         )
+
+    def gains(self, values: Array, z: NDArray[np.complex128]) -> Array:
+        """In closed form: z^(p-1) over z^p - ar_1 z^(p-1) - ... - ar_p."""
+        gain: Array = np.abs(z ** (self.order - 1) / np.polyval(np.append(1.0, -values[:-1]), z)) ** 2
+        return gain[None]
 
     @property
     def other_starts(self) -> tuple[tuple[float, ...], ...]:

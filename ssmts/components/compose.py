@@ -239,7 +239,9 @@ class Composition:
         """Derivatives of the parameters with respect to the free numbers (n_parameters, n_parameters)."""
         if self.is_variance.all():
             return np.eye(free.size)
-        out = np.asarray(block_diag(*[g.transform.jacobian(free[s]) for g, s in self._grouped()]))
+        out = np.zeros((free.size, free.size))
+        for g, s in self._grouped():
+            out[s, s] = g.transform.jacobian(free[s])
         values = self.from_free(free)
         for at, parameters, ratio, slopes in self._spreads(values):
             out[at] /= ratio

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssmts.components.base import Block, Component, Parameters, Structure
 from ssmts.components.transforms import Array, Interval, Variance
@@ -57,6 +58,14 @@ class Cycle(Component):
             variance_of=("cycle_var", "cycle_var"),
             transition=np.zeros((2, 2)),
         )
+
+    def gains(self, values: Array, z: NDArray[np.complex128]) -> Array:
+        """In closed form: the first row of (z - T)^-1."""
+        period, damping, _ = values
+        angle = 2 * math.pi / period
+        ahead, sin = z - damping * math.cos(angle), damping * math.sin(angle)
+        gain: Array = (np.abs(ahead) ** 2 + sin**2) / np.abs(ahead**2 + sin**2) ** 2
+        return gain[None]
 
     @property
     def other_starts(self) -> tuple[tuple[float, ...], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssmts.components.base import Block, Component, Parameters, Structure
 from ssmts.components.transforms import Array, Interval, Variance
@@ -127,6 +128,11 @@ class DampedTrend(Component):
         transition = np.array([[1.0, 1.0], [0.0, damping]])
         initial = np.array([[0.0, 0.0], [0.0, slope_var / (1 - damping**2)]])
         return Block(transition, np.array([level_var, slope_var]), initial)
+
+    def gains(self, values: Array, z: NDArray[np.complex128]) -> Array:
+        """In closed form: noise summed once, and summed once and damped."""
+        level: Array = 1 / np.abs(z - 1) ** 2
+        return np.array([level, level / np.abs(z - values[2]) ** 2])
 
     @property
     def other_starts(self) -> tuple[tuple[float, ...], ...]:

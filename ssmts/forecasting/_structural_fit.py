@@ -13,7 +13,7 @@ from ..core.gaussian import pack, score
 from ..exceptions import InputError, NumericalError, TooShortError
 from ._mle import Optimum, Problem, maximise
 from ._structural_spec import Spec, components_of
-from ._structural_unit import Covariates, StructuralUnit, model_of, model_with, passes, prior
+from ._structural_unit import Covariates, StructuralUnit, model_of, model_with, passes, prior, rotated
 
 _EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 _OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
@@ -94,6 +94,14 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     scale = _scale(y[observed] - shift, shift) if has_level else float(np.sqrt(np.mean(y[observed] ** 2))) or 1.0
     Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
     return Sample(model, (y - shift) / scale, Z, shift, scale, covariates, int(observed.sum()))
+
+
+def sample_again(unit: StructuralUnit, y: Array, X: Array | None) -> Sample:
+    """The rows that a unit was fitted with, as its search saw them."""
+    observed = y[~np.isnan(y)] - unit.shift
+    scale = _scale(observed, unit.shift)
+    Z = rotated(unit, X)
+    return Sample(model_of(unit), (y - unit.shift) / scale, Z, unit.shift, scale, unit.covariates, observed.size)
 
 
 def _scale(observed: Array, shift: float) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..components.transforms import Array
 from ..core.gaussian import smooth
-from ._structural_fit import Likelihood, Sample
+from ._structural_fit import Likelihood, sample_again
 from ._structural_unit import StructuralUnit, ahead, model_of, rotated, serving
 
 
@@ -138,12 +138,12 @@ def coefficients_of(unit: StructuralUnit, n_columns: int) -> tuple[Array, Array]
     return W @ unit.state.mean[states], np.where(determined, errors, np.nan)
 
 
-def standard_errors(unit: StructuralUnit, sample: Sample) -> Array:
+def standard_errors(unit: StructuralUnit, y: Array, X: Array | None) -> Array:
     """Standard errors of the parameters from the curvature of the likelihood, by differences of its exact gradient.
 
     NaN for parameters that were given or stand on their boundary, where the curvature says nothing.
     """
-    model = model_of(unit)
+    model, sample = model_of(unit), sample_again(unit, y, X)
     scales = np.where(model.is_variance, sample.scale**2, 1.0)
     values = np.array(unit.parameters) / scales
     low, high = model.free_limits().T

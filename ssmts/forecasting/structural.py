@@ -16,7 +16,7 @@ from ..exceptions import InputError, InputTypeError, SsmtsError, UnknownSeriesEr
 from ..panel import read_future
 from ..timeindex import TimeAxis
 from ._diagnostics import Diagnostics, diagnose
-from ._structural_fit import fit_unit, sample_of
+from ._structural_fit import fit_unit
 from ._structural_results import (
     Decomposition,
     coefficients_of,
@@ -27,7 +27,7 @@ from ._structural_results import (
     state_means,
     summary_text,
 )
-from ._structural_spec import Spec, season_lengths
+from ._structural_spec import Spec
 from ._structural_unit import StructuralUnit, ahead, model_of, one_step, paths, standardised, update_unit
 from .univariate import UnivariateForecaster
 
@@ -103,7 +103,9 @@ class StructuralForecaster(UnivariateForecaster):
     Notes
     -----
     A series needs more observed rows than diffuse states and variances. NaN and absent rows of `y` are missing values.
-    Of more covariates than the rows can bear, the leading principal components are used.
+    Of more covariates than the rows can bear, the leading principal components are used. A long season of few harmonics
+    starts with a variance of 1e7 times the sum of all variances instead of an infinite one, which its first rows could not
+    resolve; log-likelihoods are brought to the diffuse scale.
 
     References
     ----------
@@ -255,7 +257,7 @@ class StructuralForecaster(UnivariateForecaster):
         at, unit = self._unit(series, column)
         errors = None
         if self.rows_ is not None:
-            errors = standard_errors(unit, sample_of(self._spec(), *self._training(at)))
+            errors = standard_errors(unit, *self._training(at))
         return summary_text(unit, self._title(at), self._features(), errors)
 
     def decompose(
@@ -320,7 +322,7 @@ class StructuralForecaster(UnivariateForecaster):
         """
         at, unit = self._unit(series, column)
         residuals = standardised(unit, *self._training(at))
-        longest = int(max(season_lengths(self.season_length), default=5))
+        longest = int(max((getattr(component, "period", 0) for component in unit.components), default=0)) or 5
         lags = max(1, min(2 * longest, len(residuals) // 5)) if lags is None else lags
         if isinstance(lags, bool) or not isinstance(lags, Integral) or not 1 <= lags < len(residuals):
             raise InputError(f"lags must be a whole number from 1 to {len(residuals) - 1}; received {lags!r}.")
