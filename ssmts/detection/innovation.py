@@ -141,12 +141,7 @@ class InnovationDetector(BaseDetector):
         check_is_fitted(self)
         rows = self._read_fitted(X)
         innovations = self._innovations(rows)
-        alarms = joint.score(self.joint_, innovations.z) < self.offset_
-        parts = joint.explain(self.joint_, innovations.z)
-        total = np.nansum(parts.part, axis=1, keepdims=True)
-        share = np.divide(parts.part, total, out=np.where(np.isnan(parts.part), np.nan, 0.0), where=total > 0)
-        culprit = np.zeros(share.shape, dtype=bool)
-        culprit[alarms, np.argmax(np.nan_to_num(share[alarms], nan=-np.inf), axis=1)] = True
+        parts, share, culprit = self._blame(innovations, joint.score(self.joint_, innovations.z) < self.offset_)
         lower, upper = self._range(innovations)
         columns = {
             "observed": rows.values,
@@ -183,13 +178,22 @@ class InnovationDetector(BaseDetector):
         return plot_detection(
             X,
             np.exp(log_p),
-            log_p < self.offset_,
+            self._blame(innovations, log_p < self.offset_)[2],
             innovations.expected,
             lower,
             upper,
             axes,
             alarm_level=float(np.exp(self.offset_)),
         )
+
+    def _blame(self, innovations: local_level.Innovations, alarms: Any) -> Any:
+        """Parts of the distance of each row, the sensors' shares in it, and the sensor to blame in rows in alarm."""
+        parts = joint.explain(self.joint_, innovations.z)
+        total = np.nansum(parts.part, axis=1, keepdims=True)
+        share = np.divide(parts.part, total, out=np.where(np.isnan(parts.part), np.nan, 0.0), where=total > 0)
+        culprit = np.zeros(share.shape, dtype=bool)
+        culprit[alarms, np.argmax(np.nan_to_num(share[alarms], nan=-np.inf), axis=1)] = True
+        return parts, share, culprit
 
     # hooks ------------------------------------------------------------------------------------------------------
 
