@@ -8,6 +8,7 @@ copyright = "2026, the ssmts developers"
 release = version = installed("ssmts")
 
 extensions = [
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -19,8 +20,9 @@ templates_path = ["_templates"]
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
+napoleon_use_param = False  # types are prose, not cross-references
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # a list: attributes that are properties have entries of their own
 default_role = "literal"
 exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
 sphinx_gallery_conf = {
