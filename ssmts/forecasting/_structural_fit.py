@@ -13,7 +13,7 @@ from ..core.gaussian import pack, score
 from ..exceptions import InputError, NumericalError, TooShortError
 from ._mle import Optimum, Problem, maximise
 from ._structural_spec import Spec, components_of
-from ._structural_unit import Covariates, StructuralUnit, model_of, model_with, passes, prior, rotated
+from ._structural_unit import Covariates, StructuralUnit, advance, model_of, model_with, rotated
 
 _EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 _OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
@@ -268,17 +268,14 @@ class Likelihood:
 
 def _filtered(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUnit:
     """The unit with the state after the training rows, and their likelihood."""
-    loglik, n_diffuse, state = 0.0, 0, prior(unit)
-    rank = state.rank
-    for done in passes(unit, y, X, state):
-        loglik, n_diffuse, state = loglik + done.loglik, n_diffuse + done.n_diffuse, done.state
-    if state.rank:
+    done = advance(unit, y, X, unit.state)
+    if done.state.rank:
         raise TooShortError(
-            f"The observed rows leave {state.rank} of {rank} initial states undetermined: a season that is never observed, or "
-            "covariates that the model's own trend or season can stand in for. Use more rows or a smaller model."
+            f"The observed rows leave {done.state.rank} of {unit.state.rank} initial states undetermined: "
+            "a season that is never observed, or covariates that the model's own trend or season can stand in for. Use more rows or a smaller model."
         )
     model = model_of(unit)
-    loglik += model.constant(np.array(unit.parameters))[0]
+    loglik = done.loglik + model.constant(np.array(unit.parameters))[0]
     if unit.covariates is not None:
         loglik += float(np.log(np.linalg.svd(unit.covariates.rotation, compute_uv=False)).sum())
-    return unit._replace(state=state, loglik=loglik, n_diffuse=n_diffuse + model.n_vague)
+    return unit._replace(state=done.state, loglik=loglik, n_diffuse=done.n_diffuse + model.n_vague)

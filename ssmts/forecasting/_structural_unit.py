@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..components import Component, Composition
 from ..components.transforms import Array
 from ..core.gaussian import Packed, filter, forecast, pack, simulate, step
+from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
 
 _CHUNK = 2_000_000  # numbers of one field of a filter result that are held at a time
@@ -99,15 +100,17 @@ def passes(unit: StructuralUnit, y: Array, X: Array | None, state: State) -> Ite
         yield done
 
 
+def advance(unit: StructuralUnit, y: Array, X: Array | None, state: State) -> Pass:
+    """Filter rows from a state on, storing nothing but the last state."""
+    return run(serving(unit, rotated(unit, X)), (y - unit.shift)[:, None], None, state)
+
+
 def update_unit(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUnit:
     """The unit after more rows; parameters stay."""
     if len(y) == 1 and unit.covariates is None:
         packed = ready(unit.components, unit.parameters)[1]
         return unit._replace(state=step(packed, unit.state, y - unit.shift)[0])
-    state = unit.state
-    for done in passes(unit, y, X, state):
-        state = done.state
-    return unit._replace(state=state)
+    return unit._replace(state=advance(unit, y, X, unit.state).state)
 
 
 def one_step(unit: StructuralUnit, y: Array, X: Array | None) -> tuple[Array, Array]:
