@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype, is_complex_dtype, is_numeric_dtype
 from sklearn.utils import check_array
 
 from .exceptions import InputError, InputTypeError
+
+_NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"}  # as pandas calls them
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -73,6 +76,7 @@ class Table:
     keys: tuple[Hashable, ...] | None = None
     index: pd.Index | None = None  # the caller's own index
     long: LongNames | None = None
+    column_names: tuple[Hashable, ...] = (None,)  # names of the levels of the columns
 
     @property
     def carries_stamps(self) -> bool:
@@ -94,6 +98,10 @@ def is_long(obj: Any) -> bool:
     """Whether an object is a long frame: wrapped in `Long`, or with the columns ``ds`` and ``y``."""
     if isinstance(obj, Long):
         return True
+    if is_polars(obj) and type(obj).__name__ == "LazyFrame":
+        raise InputTypeError(
+            "A long frame must be an eager pandas or polars DataFrame, not a LazyFrame: call .collect()."
+        )
     columns = getattr(obj, "columns", None)
     if columns is None or (isinstance(obj, pd.DataFrame) and isinstance(obj.columns, pd.MultiIndex)):
         return False
@@ -112,11 +120,14 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
     if isinstance(obj, pd.DataFrame):
         if not obj.shape[1] and not allow_no_columns:
             raise InputError(f"{what} has 0 feature(s) (shape={obj.shape}) while a minimum of 1 is required.")
-        return _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
+        table = _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
+        return replace(table, column_names=tuple(obj.columns.names))
     if obj is None or isinstance(obj, numbers.Number | str):
         raise InputTypeError(
             f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order."
         )
+    if getattr(getattr(obj, "dtype", None), "kind", "f") in "USmM":
+        raise InputError(f"{what} is not numeric; its type is {obj.dtype}. Convert it to numbers.")
     try:
         values = check_array(
             obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=ensure_2d, input_name=what, ensure_min_samples=1
@@ -192,7 +203,11 @@ def _long_floats(column: Any, name: str) -> FloatArray:
 
 def _floats(obj: pd.Series | pd.DataFrame, what: str) -> FloatArray:
     try:
-        values = np.array(obj.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64, order="C")
+        raw = obj.to_numpy()
+        if raw.dtype.kind not in "fiub":
+            _refuse_other_types(obj)
+            raw = obj.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.array(raw, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         dtypes = {str(c): str(t) for c, t in obj.dtypes.items()} if isinstance(obj, pd.DataFrame) else obj.dtype
         raise InputError(
@@ -202,6 +217,16 @@ def _floats(obj: pd.Series | pd.DataFrame, what: str) -> FloatArray:
         raise InputError(f"{what} has 0 sample(s) (shape={values.shape}) while a minimum of 1 is required.")
     _refuse_infinities(values, what, obj.index)
     return values
+
+
+def _refuse_other_types(obj: pd.Series | pd.DataFrame) -> None:
+    """Refuse what pandas would turn into numbers: digits in strings, times, the real part of complex numbers."""
+    columns = [obj] if isinstance(obj, pd.Series) else [obj.iloc[:, i] for i in range(obj.shape[1])]
+    for column in columns:
+        if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
+            continue
+        if (kind := infer_dtype(column, skipna=True)) not in _NUMBERS:
+            raise TypeError(f"it holds {kind}")
 
 
 def _refuse_infinities(values: FloatArray, what: str, index: pd.Index | None = None) -> None:

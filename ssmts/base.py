@@ -18,11 +18,22 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._containers import FloatArray, is_long, read_long, read_table
+from ._containers import FloatArray, read_long, read_table
 from .distributions import Distribution, Gaussian, Stacked, Transformed
 from .exceptions import InputError, SsmtsError, TimeIndexError
 from .forecasts import Forecast, RandomState
-from .panel import Form, Panel, Rows, SeriesRows, _align, read_future, read_new, read_training
+from .panel import (
+    Form,
+    Panel,
+    Rows,
+    SeriesRows,
+    _align,
+    _ordered_outputs,
+    is_long_of,
+    read_future,
+    read_new,
+    read_training,
+)
 from .target import TargetMap
 
 
@@ -208,11 +219,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         for series, positions in zip(rows.series, rows.positions):
             scale[positions] = self.scale_[series]
         ratio = np.abs(target - means) / scale
-        weight = np.ones(len(ratio)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if weight.shape != (len(ratio),):
-            raise InputError(
-                f"sample_weight must have shape ({len(ratio)},), one weight a row; received {weight.shape}."
-            )
+        weight = np.ones(len(ratio)) if sample_weight is None else _weights(sample_weight, len(ratio))
         weights = np.where(np.isnan(ratio), 0.0, weight[:, None])
         if not weights.sum() > 0:
             raise InputError("There is no observed value of y to score against.")
@@ -288,7 +295,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _target_table(self, X: Any, y: Any) -> FloatArray:
         """Observed values, in the caller's row order."""
-        if is_long(X) and self.form_.long is not None:
+        if is_long_of(self.form_, X):
             target = read_long(X, self.form_.long)[0]
             assert target is not None
         elif y is None:
@@ -298,9 +305,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         else:
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
             target = _align(read_table(y, "y"), covariates)[0]
-        if target.values.shape[1] != len(self.form_.outputs):
-            raise InputError(f"y has {target.values.shape[1]} column(s), fit saw {len(self.form_.outputs)}.")
-        return target.values
+        return _ordered_outputs(self.form_, target, "y")
 
 
 def _past_rows(form: Form, panel: Panel) -> Any:
@@ -314,6 +319,16 @@ def _past_rows(form: Form, panel: Panel) -> Any:
     for i, y in enumerate(panel.y):
         padded[i, : len(y)] = y
     return rows.wrap(padded)
+
+
+def _weights(sample_weight: Any, n_rows: int) -> FloatArray:
+    table = read_table(sample_weight, "sample_weight")
+    if table.ndim != 1 or len(table.values) != n_rows or not (table.values >= 0).all():
+        raise InputError(
+            f"sample_weight must be {n_rows} numbers of at least 0, one a row; received shape {np.shape(sample_weight)} "
+            f"with the least {table.values.min():g}."
+        )
+    return table.values[:, 0]
 
 
 def _naive_error(values: FloatArray) -> FloatArray:

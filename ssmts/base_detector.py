@@ -12,7 +12,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._containers import FloatArray, Table, column_mismatch, is_long, read_table
+from ._containers import FloatArray, Table, column_mismatch, is_default_index, is_long, read_table
+from ._timeaxis import check_present, kind_of, zone_name
 from .exceptions import InputError, InputTypeError, SsmtsError, TimeIndexError
 
 
@@ -99,6 +100,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             self.feature_names_in_ = np.array(table.columns, dtype=object)
         self.rows_: SensorRows | None = rows
         self.last_time_ = None if rows.index is None else rows.index[-1]
+        self.clock_ = None if rows.index is None else _clock(rows.index)
         self.trained_until_ = self.last_time_
         self.offset_ = self._alarm_level(self._scores(rows))
         return self
@@ -177,6 +179,11 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         assert known is not None
         first = int(known.searchsorted(rows.index[0]))
         count = min(len(known) - first, len(rows.index))
+        if is_default_index(rows.index) and len(rows.index) != len(known):
+            raise TimeIndexError(
+                f"These rows have a default index 0..{len(rows.index) - 1}, which overlaps the training rows {known[0]}..{known[-1]} "
+                "without being them. Keep the index of the original frame (no reset_index)."
+            )
         if not rows.index[:count].equals(known[first : first + count]):
             raise TimeIndexError(
                 f"These rows start at {rows.index[0]}, within the training rows, without being them. Pass the training rows, or later ones."
@@ -221,6 +228,11 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
                     'index; if a transformer dropped it, call .set_output(transform="pandas") on it.'
                 )
             raise InputError("fit saw arrays, whose rows have no stamps; pass an array, not an indexed object.")
+        if rows.index is not None and _clock(rows.index) != self.clock_:
+            raise TimeIndexError(
+                f"The rows have stamps like {rows.index[0]!r}, but fit saw stamps like {self.last_time_!r}. Convert them to the kind and "
+                "zone of the training rows."
+            )
         return rows
 
     def _read(self, X: Any, what: str) -> tuple[SensorRows, Table]:
@@ -233,11 +245,22 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             raise InputError(
                 f"{what} has an index (series, time); a detector wants one column a sensor: unstack the first level."
             )
+        if table.time is not None:
+            kind_of(table.time)
+            check_present(table.time)
         if table.time is not None and not table.time.is_monotonic_increasing:
             stamps = pd.Series(table.time)
             at = table.time[int((stamps.shift() > stamps).to_numpy().argmax())]
             raise TimeIndexError(f"{what} goes back in time at {at}. Sort the rows: {what}.sort_index().")
         return SensorRows(table.values, table.time, table.columns), table
+
+
+def _clock(index: pd.Index) -> tuple[str, ...]:
+    """What must agree between stamps that are compared: their kind, and the zone or the frequency."""
+    kind = kind_of(index)
+    if isinstance(index, pd.DatetimeIndex):
+        return kind, str(zone_name(index.tz))
+    return (kind, index.freqstr) if isinstance(index, pd.PeriodIndex) else (kind,)
 
 
 def _slice(rows: SensorRows, start: int, stop: int) -> SensorRows:

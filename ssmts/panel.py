@@ -26,9 +26,15 @@ from ._containers import (
     read_table,
 )
 from .exceptions import FutureRowsError, InputError, InputTypeError, TimeIndexError, UnknownSeriesError
-from .timeindex import TimeAxis, check_increasing, infer_axis, row_axis
+from .timeindex import TimeAxis, check_increasing, infer_axis, kind_of, row_axis
 
 __all__ = ["Form", "Long", "Panel", "Rows", "SeriesRows", "read_future", "read_new", "read_training"]
+
+_NO_STAMPS = (
+    "fit saw an index, but these rows come as an array that does not say when they are. Pass a pandas object with its "
+    'index; if a transformer dropped it, call .set_output(transform="pandas") on it.'
+)
+_LONGEST_GAP = 1_000_000  # steps; beyond it a stamp is wrong rather than a sensor silent, and NaN rows fill the memory
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -47,6 +53,7 @@ class Form:
     features: tuple[Hashable, ...] | None  # names of the covariates; None without names
     n_features: int | None  # None when y stood alone
     long: LongNames | None
+    column_names: tuple[Hashable, ...] = (None,)  # names of the levels of the columns of y
 
     @property
     def n_series(self) -> int:
@@ -119,7 +126,7 @@ class Rows:
             return self._long_frame({form.long.target: flat[:, 0]})
         if form.ndim == 1:
             return pd.Series(flat[:, 0], index=self.times(), name=form.outputs[0])
-        return pd.DataFrame(flat, index=self.times(), columns=pd.Index(form.outputs))
+        return pd.DataFrame(flat, index=self.times(), columns=pd.Index(form.outputs).set_names(form.column_names))
 
     def frame(self, columns: Mapping[str, FloatArray]) -> Any:
         """A frame of several statistics, each ``(S, horizon, n_outputs)``; with several outputs their columns are (output, statistic)."""
@@ -130,8 +137,10 @@ class Rows:
         if form.ndim == 1:
             return pd.DataFrame({name: flat[:, 0] for name, flat in flats.items()}, index=self.times())
         names = form.outputs if form.kind == "pandas" else tuple(range(len(form.outputs)))
-        data = {(output, name): flat[:, j] for j, output in enumerate(names) for name, flat in flats.items()}
-        return pd.DataFrame(data, index=self.times())
+        labels = [(*(output if isinstance(output, tuple) else (output,)), name) for output in names for name in flats]
+        values = np.stack(list(flats.values()), axis=-1).reshape(self.n_rows, -1)
+        header = pd.MultiIndex.from_tuples(labels, names=[*form.column_names, None])
+        return pd.DataFrame(values, index=self.times(), columns=header)
 
     def array(self, columns: Mapping[str, FloatArray]) -> FloatArray:
         """Several statistics as one array ``(n_rows[, n_outputs], n_statistics)``."""
@@ -210,6 +219,7 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Pan
         features=None if covariates is None else covariates.columns,
         n_features=None if covariates is None else covariates.values.shape[1],
         long=target.long,
+        column_names=target.column_names,
     )
     if form.long is not None:
         form = replace(form, level_names=(form.long.id, form.long.time))
@@ -234,12 +244,14 @@ def read_new(form: Form, X: Any, y: Any, last: IntArray) -> list[SeriesRows]:
         target, covariates = read_table(X, "y_new"), None
     else:
         covariates = read_table(X, "X_new", ensure_2d=True, allow_no_columns=_is_frame(X))
+        if form.indexed and covariates.time is None:
+            raise InputError(_NO_STAMPS)
         target, covariates = _align(read_table(y, "y_new"), covariates)
         _check_features(form, covariates, "X_new")
     if form.kind == "long":
         _check_features(form, covariates, "The long frame")
     _refuse_missing(covariates)
-    values = _ordered_outputs(form, target)
+    values = _ordered_outputs(form, target, "y_new")
     codes = _series_codes(form, target)
     steps = _steps(form, target, codes, last)
     news = []
@@ -317,7 +329,7 @@ def _horizon_rows(form: Form, horizon: Any, last: IntArray) -> Rows:
 
 
 def _future_table(form: Form, X: Any) -> Table:
-    if form.kind == "long" and is_long(X):
+    if is_long_of(form, X):
         covariates = read_long(X, form.long, target=False)[1]
         if form.n_features:
             _check_features(form, covariates, "X_future")
@@ -326,12 +338,19 @@ def _future_table(form: Form, X: Any) -> Table:
         known = read_long(_with_constant(X, form.long), form.long)[0]
         assert known is not None
         return known
-    if form.n_features is None and isinstance(X, (pd.Series, pd.DataFrame)):  # y_test: its index, never its values
+    if (
+        isinstance(X, pd.Series if form.n_features == 0 else (pd.Series, pd.DataFrame)) and not form.n_features
+    ):  # y_test: its index, never its values
         return read_table(pd.DataFrame(index=X.index), "X_future", allow_no_columns=True)
     table = read_table(X, "X_future", ensure_2d=form.n_features is not None, allow_no_columns=_is_frame(X))
     if form.n_features is not None:
         _check_features(form, table, "X_future")
     return table
+
+
+def is_long_of(form: Form, X: Any) -> bool:
+    """Whether X is a long frame for a forecaster that was fitted on one, with its column names."""
+    return form.long is not None and (is_long(X) or form.long.time in getattr(X, "columns", ()))
 
 
 def _with_constant(X: Any, names: LongNames | None) -> Any:
@@ -380,6 +399,7 @@ def _align(target: Table, covariates: Table) -> tuple[Table, Table]:
 def _grid_steps(target: Table, freq: Any) -> tuple[TimeAxis, IntArray]:
     if target.time is None:
         return row_axis(), np.arange(len(target.values))
+    kind_of(target.time)
     parts = [target.time] if target.codes is None else [target.time.take(p) for p in _groups(target)]
     for position, part in enumerate(parts):
         check_increasing(part, series=None if target.keys is None else target.keys[position])
@@ -398,7 +418,7 @@ def _groups(table: Table) -> list[IntArray]:
 def _fill(values: FloatArray, positions: IntArray, steps: IntArray, first: int, blank: float) -> FloatArray:
     """Rows on the grid from `first` to the last step, `blank` where absent."""
     span = int(steps[-1]) - first + 1
-    if span > 10_000 + 100 * len(positions):
+    if span > _LONGEST_GAP + 100 * len(positions):
         raise TimeIndexError(
             f"{len(positions)} row(s) reach over {span} steps of the frequency. Is a stamp or the frequency wrong? Pass freq= if so."
         )
@@ -413,10 +433,7 @@ def _steps(form: Form, table: Table, codes: IntArray, last: IntArray) -> IntArra
     """Steps of new rows: from their stamps, or counted on from the last row where there are no stamps."""
     if table.time is None:
         if form.indexed:
-            raise InputError(
-                "fit saw an index, but these rows come as an array that does not say when they are. Pass a pandas object with its index; "
-                'if a transformer dropped it, call .set_output(transform="pandas") on it.'
-            )
+            raise InputError(_NO_STAMPS)
         following: IntArray = last[0] + 1 + np.arange(len(table.values))
         return following
     if not form.indexed:
@@ -454,14 +471,14 @@ def _some(names: Sequence[Hashable], most: int = 8) -> str:
     return str(list(names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _ordered_outputs(form: Form, target: Table) -> FloatArray:
+def _ordered_outputs(form: Form, target: Table, what: str) -> FloatArray:
     """Values of new rows of y, columns in the order of fit."""
     if target.values.shape[1] != len(form.outputs):
-        raise InputError(f"y_new has {target.values.shape[1]} column(s), fit saw {len(form.outputs)}.")
+        raise InputError(f"{what} has {target.values.shape[1]} column(s), fit saw {len(form.outputs)}.")
     if target.columns is None or form.ndim == 1 or form.kind != "pandas" or target.columns == form.outputs:
         return target.values
     if set(target.columns) != set(form.outputs):
-        raise InputError(f"y_new has the columns {list(target.columns)}, fit saw {list(form.outputs)}.")
+        raise InputError(f"{what} has the columns {list(target.columns)}, fit saw {list(form.outputs)}.")
     return target.values[:, [target.columns.index(name) for name in form.outputs]]
 
 

@@ -171,3 +171,74 @@ def test_nullable_types_and_integers_are_floats():
 def test_refusals_say_what_is_wrong(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+WIDE = pd.DataFrame({"a": [1.0, 3, 2, 5, 4, 6], "b": [9.0, 7, 8, 3, 5, 1]}, index=DAYS)
+
+
+def test_labels_of_columns_come_back():
+    """Several levels, their names, and names that occur twice."""
+    levels = WIDE.set_axis(pd.MultiIndex.from_tuples([("p", "a"), ("p", "b")], names=["plant", "sensor"]), axis=1)
+    f = Naive().fit(levels)
+    assert f.predict(2).columns.equals(levels.columns)
+    assert f.predict(2).columns.names == ["plant", "sensor"]
+    frame = f.forecast(2).to_frame(level=80)
+    assert frame.columns.names == ["plant", "sensor", None]
+    assert frame.columns[-1] == ("p", "b", "hi-80")
+    assert Naive().fit(WIDE.rename_axis(columns="sensor")).predict(1).columns.name == "sensor"
+    twice = Naive().fit(WIDE.set_axis(["a", "a"], axis=1)).forecast(1).to_frame(level=80)
+    expected = Naive().fit(WIDE).forecast(1).to_frame(level=80)
+    np.testing.assert_array_equal(twice, expected)
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars"])
+@pytest.mark.parametrize("shops", [1, 2])
+def test_the_frame_to_fill_is_understood_whatever_its_names(backend, shops):
+    frame = pd.DataFrame(
+        {
+            "shop": np.repeat(list("ab")[:shops], 6),
+            "day": np.tile(DAYS, shops),
+            "sales": np.arange(6.0 * shops),
+            "price": 1.0,
+        }
+    )
+
+    def given(columns):
+        part = frame[columns]
+        return part if backend == "pandas" else pl.DataFrame(part.to_dict("list"))
+
+    names = {"id": "shop" if shops > 1 else None, "time": "day", "target": "sales"}
+    for columns in (["day", "sales"], ["day", "sales", "price"]):
+        rows = given(columns if shops == 1 else ["shop", *columns])
+        f = Naive().fit(Long(rows, **names))
+        fill = future_frame(f, 2)
+        fill = fill.fillna(1.0) if backend == "pandas" else fill.fill_nan(1.0)
+        assert list(f.predict(fill)["sales"]) == [5.0, 5.0, 11.0, 11.0][: 2 * shops]
+        assert f.score(rows) == f.score(Long(rows, **names))
+
+
+def test_values_that_pandas_would_turn_into_numbers_are_refused():
+    for values in (["1", "2", "3"], np.array([1j, 2, 3]), DAYS[:3].to_numpy(), DAYS[:3] - DAYS[0]):
+        for y in (pd.Series(values, DAYS[:3]), pd.DataFrame({"a": 1.0, "b": values}, DAYS[:3])):
+            with pytest.raises(InputError, match="not numeric"):
+                Naive().fit(y)
+    for array in (np.array(["1", "2"]), DAYS.to_numpy()):
+        with pytest.raises(InputError, match="not numeric"):
+            Naive().fit(array)
+
+
+def test_lazy_frames_are_refused_without_a_warning():
+    with pytest.raises(InputTypeError, match="collect"):
+        Naive().fit(pl.DataFrame({"ds": [1], "y": [1.0]}).lazy())
+
+
+def test_a_sensor_may_be_silent_for_long():
+    y = pd.Series([1.0, 2, 3], pd.date_range("2024-01-01", periods=3, freq="s"))
+    later = pd.Series([7.0], pd.DatetimeIndex(["2024-01-02"]))
+    assert Naive().fit(y).update(later).predict(1).index[0] == pd.Timestamp("2024-01-02 00:00:01")
+
+
+def test_zones_of_a_panel_must_agree():
+    y = pd.Series(np.arange(6.0), DAYS)
+    with pytest.raises(TimeIndexError, match="UTC, Europe/Berlin"):
+        Naive().fit(pd.concat({"a": y.tz_localize("UTC"), "b": y.tz_localize("Europe/Berlin")}))
