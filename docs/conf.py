@@ -30,6 +30,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
     "ignore_pattern": r"demo\.py",
+    "capture_repr": (),  # what is printed and drawn, not the Axes that a call gives back
     "download_all_examples": False,
     "show_signature": False,
 }
