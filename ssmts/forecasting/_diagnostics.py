@@ -69,15 +69,16 @@ def diagnose(residuals: Array, lags: int, n_estimated: int) -> Diagnostics:
         Variances and other parameters that were estimated.
     """
     n = residuals.size
-    centred = residuals - residuals.mean()
-    square = centred @ centred
-    correlations = np.array([centred[k:] @ centred[:-k] for k in range(1, lags + 1)]) / square
-    ljung_box = float(n * (n + 2) * np.sum(correlations**2 / (n - np.arange(1, lags + 1))))
-    sd = np.sqrt(square / n)
-    skewness, kurtosis = (float(np.mean((centred / sd) ** power)) for power in (3, 4))
-    normality = n * (skewness**2 / 6 + (kurtosis - 3) ** 2 / 24)
     h = max(1, round(n / 3))
-    ratio = float(np.sum(residuals[-h:] ** 2) / np.sum(residuals[:h] ** 2))
+    centred = residuals - residuals.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):  # residuals without spread have no such statistics: NaN
+        square = centred @ centred
+        correlations = np.array([centred[k:] @ centred[:-k] for k in range(1, lags + 1)]) / square
+        skewness, kurtosis = (float(np.mean((centred / np.sqrt(square / n)) ** power)) for power in (3, 4))
+        ratio = float(np.sum(residuals[-h:] ** 2) / np.sum(residuals[:h] ** 2))
+    ljung_box = float(n * (n + 2) * np.sum(correlations**2 / (n - np.arange(1, lags + 1))))
+    normality = n * (skewness**2 / 6 + (kurtosis - 3) ** 2 / 24)
+    bounded = min(ratio, 1e300)
     return Diagnostics(
         residuals=residuals,
         ljung_box=ljung_box,
@@ -88,5 +89,5 @@ def diagnose(residuals: Array, lags: int, n_estimated: int) -> Diagnostics:
         normality=normality,
         normality_p=float(chdtrc(2, normality)),
         heteroscedasticity=ratio,
-        heteroscedasticity_p=2 * min(float(fdtr(h, h, ratio)), float(fdtrc(h, h, ratio))),
+        heteroscedasticity_p=2 * min(float(fdtr(h, h, bounded)), float(fdtrc(h, h, bounded))),
     )

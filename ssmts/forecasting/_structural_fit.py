@@ -271,8 +271,9 @@ def _filtered(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUnit
     done = advance(unit, y, X, unit.state)
     if done.state.rank:
         raise TooShortError(
-            f"The observed rows leave {done.state.rank} of {unit.state.rank} initial states undetermined: "
-            "a season that is never observed, or covariates that the model's own trend or season can stand in for. Use more rows or a smaller model."
+            f"The observed rows leave {done.state.rank} of {unit.state.rank} initial states undetermined: a season that is "
+            "never observed, or covariates that the model's own trend or season can stand in for. "
+            "Use more rows or a smaller model."
         )
     model = model_of(unit)
     loglik = done.loglik + model.constant(np.array(unit.parameters))[0]
