@@ -188,6 +188,42 @@ def test_stamps_with_offsets_become_utc():
     assert index.equals(pd.date_range("2024-03-30T23:00Z", periods=3, freq="h").as_unit(index.unit))
 
 
+@pytest.mark.parametrize("notation", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%Y %H:%M", "%Y%m%d"])
+@pytest.mark.parametrize("freq", ["MS", "D"])
+def test_day_and_month_are_told_apart(notation, freq):
+    days = pd.date_range("2022-01-01", periods=30, freq=freq)
+    index = series({"date": days.strftime(notation), "x": np.arange(30)}).index
+    assert index.equals(days.as_unit(index.unit))
+
+
+def test_dates_whose_order_is_open_are_refused_and_not_guessed():
+    with pytest.raises(InputError, match=r"'when' does not tell day from month, as in '02/01/2024'"):
+        series({"when": ["01/01/2024", "02/01/2024", "03/01/2024"], "x": [1, 2, 3]})
+    gaps = pd.date_range("2022-01-01", periods=9, freq="MS")[[0, 1, 3, 4, 8]]
+    assert series({"when": gaps.strftime("%d.%m.%Y"), "x": range(5)}).index.equals(gaps.as_unit("us"))
+    with pytest.raises(InputError, match="does not tell day from month"):
+        series({"when": gaps.strftime("%d/%m/%Y"), "x": range(5)})
+
+
+def test_whole_numbers_of_eight_digits_are_dates_only_if_all_are():
+    assert series({"date": [20240130, 20240131, 20240201], "x": [1, 2, 3]}).index[2] == pd.Timestamp("2024-02-01")
+    assert series({"date": [20240130, 20240131, 20240132], "x": [1, 2, 3]}).index[2] == 20240132
+
+
+def test_decimal_commas_are_read_where_commas_separate_nothing(tmp_path):
+    path = tmp_path / "umsatz.csv"
+    path.write_text("Monat;Umsatz;Ort\n01.01.2024;3,5;1,2,3\n01.02.2024;;a\n01.03.2024;-4;b\n")
+    frame = _tables.read_frame(str(path))
+    np.testing.assert_array_equal(frame["Umsatz"], [3.5, np.nan, -4.0])
+    assert frame["Ort"].tolist() == ["1,2,3", "a", "b"]
+
+
+def test_names_of_whole_numbers_are_a_header(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text("0,1\n2.5,3.5\n")
+    assert _tables.read_frame(str(path)).columns.tolist() == ["0", "1"]
+
+
 # refusals ------------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +235,16 @@ def test_stamps_with_offsets_become_utc():
         ("day,sales\n2024-01-01,1,2\n2024-01-02,1,2\n", "more fields than its header"),
         ("day,sales\n2024-01-01,1\n2024-01-02,1,2,3,4\n", "cannot be read as CSV"),
         ("day,sales\n2024-01-01,1\n2024-01-01,2\n2024-01-02,3\n", "appears twice"),
+        ("2024-01-01,1.5\n2024-01-02,2\n2024-01-03,3\n", "values and no names"),
+        ("1.5\n2\n3\n", "values and no names"),
+        (
+            "day,sales\n2024-01-01,1\n2024-01-02,k.A.\n",
+            "no column of numbers to forecast among 'day', 'sales' ('sales' holds 'k.A.')",
+        ),
+        (
+            "shop,day,sales\nA,2024-01-01,1\nA,2024-01-02,2\nB,2024-01-01,3\n",
+            "'shop'. If that column tells several series",
+        ),
         ("day,sales\n2024-01-01,1\n2024-01-02,inf\n2024-01-03,3\n", "infinity"),
     ],
 )

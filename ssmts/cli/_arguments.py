@@ -19,9 +19,11 @@ MODELS = ("structural", "seasonal_naive", "naive")
 COLUMNS = """\
 columns:
   The file is CSV (comma, semicolon, tab or bar; .gz and the like are unpacked) or Parquet; - reads CSV
-  from standard input. Empty fields are missing values.
+  from standard input, with a header line. Empty fields are missing values; where commas separate no fields
+  they may be decimal ones.
   Stamps are the column given by --time, else the one named ds, time, timestamp, date or datetime, else
   the only column of text that reads as dates. Without one, rows are numbered, as by --time none.
+  In 1.2.2024 the day stands first; 1/2/2024 is read so that the stamps are regular, and refused if both are.
 """
 TARGET = """\
   Stamps increase, on a regular grid from which rows may be absent.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..exceptions import InputError
 from ..stream.sources import TIME_NAMES, delimiter_of
+from ._stamps import reads_as_dates, stamps
 
 __all__ = ["draw", "read_frame", "read_sensors", "read_series", "write"]
 
@@ -31,7 +32,8 @@ def read_frame(path: str) -> pd.DataFrame:
         header = pd.read_csv(source, sep="\x1f", header=None, nrows=1, quoting=csv.QUOTE_NONE, dtype=str)
         if path == "-":
             source.seek(0)
-        frame = pd.read_csv(source, sep=delimiter_of(str(header.iloc[0, 0])), skipinitialspace=True)
+        delimiter = delimiter_of(str(header.iloc[0, 0]))
+        frame = pd.read_csv(source, sep=delimiter, skipinitialspace=True)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is no UTF-8 text: {error.reason} at byte {error.start}. Convert it, e.g. with iconv."
@@ -46,7 +48,11 @@ def read_frame(path: str) -> pd.DataFrame:
         )
     if not len(frame):
         raise InputError(f"{path} has no rows below its header, {_listed(frame.columns)}.")
-    return frame
+    if all(map(_is_value, frame.columns)) and not all(map(str.isdigit, frame.columns)):
+        raise InputError(
+            f"{path} begins with {_listed(frame.columns)}, which are values and no names. Put a line of names first."
+        )
+    return frame if delimiter == "," else frame.apply(_with_points)
 
 
 def read_series(
@@ -60,6 +66,8 @@ def read_series(
         _check_there(frame, id, "--id")
     target = _target_column(frame, target, (time, id))
     index = _index(frame, time, id)
+    if id is None and index.has_duplicates:
+        _refuse_stacked(frame, time)
     if id is not None:
         index = pd.MultiIndex.from_arrays([frame[id], index], names=[id, index.name])
     return frame[target].set_axis(index)
@@ -75,7 +83,8 @@ def read_sensors(
     chosen = list(sensors) if sensors else [name for name in _numeric(frame) if name != time]
     if not chosen:
         raise InputError(
-            f"There is no column of numbers to watch among {_listed(frame.columns)}. Name one with --sensors."
+            f"There is no column of numbers to watch among {_listed(frame.columns)}{_text_in(frame, time)}. "
+            "Name one with --sensors."
         )
     return frame[chosen].set_axis(_index(frame, time if stamped else None, None))
 
@@ -131,7 +140,7 @@ def _time_column(frame: pd.DataFrame, given: str | None) -> str | None:
     named = [name for name in frame.columns if str(name).lower() in TIME_NAMES]
     if named:
         return str(named[0])
-    dates = [name for name in frame.columns if name not in _numeric(frame) and _reads_as_dates(frame[name])]
+    dates = [name for name in frame.columns if name not in _numeric(frame) and reads_as_dates(frame[name])]
     if len(dates) > 1:
         raise InputError(
             f"Several columns could hold the stamps: {_listed(dates)}. Name one with --time, or --time none."
@@ -151,7 +160,8 @@ def _target_column(frame: pd.DataFrame, given: str | None, taken: tuple[str | No
         return left[0]
     if not left:
         raise InputError(
-            f"There is no column of numbers to forecast among {_listed(frame.columns)}. Name one with --target."
+            f"There is no column of numbers to forecast among {_listed(frame.columns)}{_text_in(frame, *taken)}. "
+            "Name one with --target."
         )
     raise InputError(f"Several columns could be the target: {_listed(left)}. Name one with --target.")
 
@@ -177,51 +187,42 @@ def _numeric(frame: pd.DataFrame) -> list[str]:
 
 def _index(frame: pd.DataFrame, time: str | None, id: str | None) -> pd.Index:
     if time is not None:
-        return _stamps(frame[time])
+        return stamps(frame[time])
     rows = pd.RangeIndex(len(frame)) if id is None else pd.Index(frame.groupby(id).cumcount())
     return rows.rename("row")
 
 
-def _stamps(column: pd.Series) -> pd.Index:
-    types = pd.api.types
-    if types.is_float_dtype(column.dtype) and not column.isna().all():
-        if not (column == column.round()).all():
-            bad = column[column != column.round()].iloc[0]
-            raise InputError(
-                f"The column {column.name!r} holds {bad}, which is no date and no whole number. Write dates, such as "
-                "2024-01-31, or number the rows with --time none."
-            )
-        column = column.astype("int64")
-    if types.is_numeric_dtype(column.dtype) or isinstance(column.dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
-        index: pd.Index = pd.Index(column)
-        return index
-    try:
-        return pd.DatetimeIndex(_dates(column))
-    except (ValueError, TypeError, UserWarning) as error:
+def _is_value(name: str) -> bool:
+    """Whether a name in the header is a number or a date, and so rather a value of a first row."""
+    return bool(re.fullmatch(r"[+-]?\d+([.,]\d+)*|\d+[-./]\d+([-./]\d+)?([ T].*)?", name))
+
+
+def _with_points(column: pd.Series) -> pd.Series:
+    """Numbers with a decimal comma, as they are written between semicolons, made numbers."""
+    text = column.dropna().astype(str)
+    if pd.api.types.is_numeric_dtype(column.dtype) or not text.str.fullmatch(r"[+-]?\d+(?:,\d+)?").all():
+        return column
+    return pd.to_numeric(column.astype("string").str.replace(",", ".")).astype("float64")
+
+
+def _refuse_stacked(frame: pd.DataFrame, time: str | None) -> None:
+    """Stamps that repeat because rows of several series stand in one file."""
+    apart = [n for n in frame.columns if n not in (time, *_numeric(frame)) and not frame.duplicated([n, time]).any()]
+    if apart:
         raise InputError(
-            f"The column {column.name!r} cannot be read as dates: {str(error).partition('. You might')[0]}. Write them like 2024-01-31 "
-            "or 2024-01-31T08:00, or number the rows with --time none."
-        ) from error
+            f"The stamps in {time!r} repeat, but not within each value of {_listed(apart)}. If that column tells several "
+            "series apart, name it with --id."
+        )
 
 
-def _reads_as_dates(column: pd.Series) -> bool:
-    try:
-        _dates(column)
-    except (ValueError, TypeError, UserWarning):
-        return False
-    return True
-
-
-def _dates(column: pd.Series) -> pd.Series:
-    """Stamps from text; those with an offset from UTC in UTC, since offsets may change within a file."""
-    text = column.astype(str)
-    offset = text.str.contains(r"\d(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a format that pandas cannot tell would be guessed row by row
-        try:
-            return pd.to_datetime(column, utc=bool(offset), format="ISO8601")
-        except ValueError:
-            return pd.to_datetime(column, utc=bool(offset))
+def _text_in(frame: pd.DataFrame, *known: str | None) -> str:
+    """An example of what keeps columns from being numbers."""
+    for name in frame.columns.difference([*_numeric(frame), *filter(None, known)], sort=False):
+        text = frame[name].dropna()
+        odd = text[pd.to_numeric(text, errors="coerce").isna()]
+        if len(odd):
+            return f" ({name!r} holds {str(odd.iloc[0])!r})"
+    return ""
 
 
 def _listed(names: Any, most: int = 12) -> str:
