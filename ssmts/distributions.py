@@ -1,7 +1,7 @@
 """Distributions of values to come, on arrays ``(n_series, horizon, n_outputs)``: no index, no column, no unit.
 
-There are three, `Gaussian`, `Quantiles` and `Paths`, and `Transformed`, which carries any of them through the inverse
-of a target transformation. `ssmts.forecasts.Forecast` joins a distribution to the rows it speaks of.
+There are three, `Gaussian`, `Quantiles` and `Paths`; `Transformed` carries any of them through the inverse of a target
+transformation, `Stacked` holds several series side by side. `ssmts.forecasts.Forecast` joins a distribution to the rows it speaks of.
 """
 
 from abc import ABC, abstractmethod
@@ -340,7 +340,8 @@ class Stacked(Distribution):
             self.parts[0].n_outputs,
         )
 
-    def _stack(self, arrays: Iterable[FloatArray], series_axis: int = 0) -> FloatArray:
+    def stack(self, arrays: Iterable[FloatArray], series_axis: int = 0) -> FloatArray:
+        """One array of every part, joined along the series, shorter horizons filled up with NaN."""
         padded = []
         for array in arrays:
             width = [(0, 0)] * array.ndim
@@ -349,16 +350,16 @@ class Stacked(Distribution):
         return np.concatenate(padded, axis=series_axis)
 
     def mean(self) -> FloatArray:
-        return self._stack(part.mean() for part in self.parts)
+        return self.stack(part.mean() for part in self.parts)
 
     def expect(self, function: Map) -> FloatArray:
-        return self._stack(part.expect(function) for part in self.parts)
+        return self.stack(part.expect(function) for part in self.parts)
 
     def quantile(self, q: npt.ArrayLike) -> FloatArray:
-        return self._stack(part.quantile(q) for part in self.parts)
+        return self.stack(part.quantile(q) for part in self.parts)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        return self._stack((part.sample(n, rng) for part in self.parts), series_axis=1)
+        return self.stack((part.sample(n, rng) for part in self.parts), series_axis=1)
 
 
 def check_probabilities(q: npt.ArrayLike) -> tuple[float, ...]:

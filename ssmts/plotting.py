@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
-from ._containers import is_long, read_long, read_table
+from ._containers import FloatArray, is_long, read_long, read_table
 from ._drawing import (
     BLUE,
     GREY,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from .forecasts import Forecast
 
 __all__ = ["plot_backtest", "plot_components", "plot_detection", "plot_forecast"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _LEAST_P = 1e-16  # smaller p-values would flatten all others
 _MOST_PANELS = 6

@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .._containers import is_long, read_long
+from .._containers import FloatArray, is_long, read_long
 from ..exceptions import InputError
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
+from ..panel import IntArray
 
 
 class Truth(NamedTuple):

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
+from .._containers import FloatArray
 from ..exceptions import InputError, UnknownSeriesError
 from ..panel import read_training
-from ._pairs import FloatArray, read_truth, score, series_labels
+from ._pairs import read_truth, score, series_labels
 
 
 def mae(y_true: Any, y_pred: Any, *, sample_weight: Any = None, by: Any = None) -> Any:

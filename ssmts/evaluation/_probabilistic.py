@@ -8,9 +8,10 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.metrics import mean_pinball_loss
 
+from .._containers import FloatArray
 from ..exceptions import InputError
 from ..forecasts import check_levels, check_probabilities
-from ._pairs import FloatArray, read_truth, score
+from ._pairs import read_truth, score
 
 
 def pinball(y_true: Any, y_pred: Any, *, q: Any, sample_weight: Any = None, by: Any = None) -> Any:
@@ -117,9 +118,9 @@ def crps(y_true: Any, y_pred: Any, *, std: Any = None, q: Any = None, sample_wei
         raise InputError("crps takes std (a Gaussian) or q (quantiles), not both.")
     if std is not None:
         spread = np.full(np.shape(read_truth(y_true).values), std) if np.ndim(std) == 0 else std
-        return score(_crps_gaussian, y_true, y_pred, spread, names=("y_pred", "std"), **options)
+        return score(crps_gaussian, y_true, y_pred, spread, names=("y_pred", "std"), **options)
     if q is None:
-        return score(_crps_samples, y_true, y_pred, statistics=True, **options)
+        return score(crps_samples, y_true, y_pred, statistics=True, **options)
     probabilities = check_probabilities(q)
     if np.any(np.diff(probabilities) <= 0):
         raise InputError(f"q must increase; received {list(probabilities)}.")
@@ -133,7 +134,8 @@ def crps(y_true: Any, y_pred: Any, *, std: Any = None, q: Any = None, sample_wei
     return score(loss, y_true, y_pred, statistics=True, **options)
 
 
-def _crps_gaussian(y: FloatArray, mean: FloatArray, std: FloatArray) -> FloatArray:
+def crps_gaussian(y: FloatArray, mean: FloatArray, std: FloatArray) -> FloatArray:
+    """Score of each row of a Gaussian, exact; the absolute error where ``std`` is 0."""
     if (std < 0).any():
         raise InputError(f"std holds a negative number, {std.min():g}. Pass standard deviations.")
     error = y - mean
@@ -143,8 +145,8 @@ def _crps_gaussian(y: FloatArray, mean: FloatArray, std: FloatArray) -> FloatArr
     return np.where(std > 0, spread, np.abs(error))
 
 
-def _crps_samples(y: FloatArray, samples: FloatArray) -> FloatArray:
-    """E|x - y| - E|x - x'| / 2, the second by order statistics."""
+def crps_samples(y: FloatArray, samples: FloatArray) -> FloatArray:
+    """Score of each row of samples ``(n, n_samples)``: E|x - y| - E|x - x'| / 2, the second by order statistics."""
     n = samples.shape[1]
     rank = 2 * np.arange(1, n + 1) - n - 1
     near = np.abs(samples - y[:, None]).mean(axis=1)

@@ -18,7 +18,7 @@ from ..distributions import Distribution, Gaussian, Quantiles, Stacked, Transfor
 from ..exceptions import SsmtsError
 from ..forecasts import Forecast
 from ..panel import IntArray
-from ._probabilistic import _crps_gaussian, _crps_samples
+from ._probabilistic import crps_gaussian, crps_samples
 from ._rows import Data
 
 STAGES = ("fit", "update", "forecast")
@@ -102,9 +102,9 @@ def _values(forecast: Forecast, y: FloatArray, levels: tuple[float, ...]) -> Flo
     values = forecast.rows.array(columns).reshape(*y.shape, len(columns))
     n = 1 + len(borders)
     if deviation is not None:
-        crps = _crps_gaussian(y, values[..., 0], values[..., -1])
+        crps = crps_gaussian(y, values[..., 0], values[..., -1])
     else:
-        crps = _crps_samples(y.ravel(), values[..., n:].reshape(y.size, -1)).reshape(y.shape)
+        crps = crps_samples(y.ravel(), values[..., n:].reshape(y.size, -1)).reshape(y.shape)
     return np.concatenate([values[..., :n], crps[..., None]], axis=-1)
 
 
@@ -115,7 +115,7 @@ def _deviation(distribution: Distribution) -> FloatArray | None:
     if isinstance(distribution, Stacked):
         parts = [part for part in distribution.parts if isinstance(part, Gaussian)]
         if len(parts) == len(distribution.parts):
-            return distribution._stack(np.sqrt(part.variance()) for part in parts)
+            return distribution.stack(np.sqrt(part.variance()) for part in parts)
     return None
 
 

@@ -12,11 +12,10 @@ from sklearn.model_selection import BaseCrossValidator
 
 from .._containers import is_long
 from ..exceptions import FrequencyError, InputError, InputTypeError, TooShortError
+from ..panel import IntArray
 from ..timeindex import infer_axis
 
 __all__ = ["TimeSplit"]
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class TimeSplit(BaseCrossValidator):
