@@ -111,3 +111,12 @@ def test_no_maximum_is_not_reported_as_one():
         return -np.inf, np.zeros(1)
 
     assert not maximise(problem(nowhere, lambda x: np.eye(1), [True]), np.array([1.0])).converged
+
+
+def test_a_gradient_that_lies_ends_the_search_without_success():
+    def evaluate(x):
+        return -((x[0] - 2) ** 2), 2 * (x - 2)
+
+    found = maximise(problem(evaluate, lambda x: 2 * np.eye(1), [True]), np.array([1.0]))
+    assert not found.converged
+    assert found.free[0] == pytest.approx(1.0, abs=1e-4)

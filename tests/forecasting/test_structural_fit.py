@@ -229,3 +229,24 @@ def test_fixed_parameters_stay_and_the_others_are_estimated():
     assert part.params_["level_var"] == whole.params_["level_var"]
     assert part.loglik_ <= whole.loglik_ + 1e-6
     assert part.aic_ == pytest.approx(2 * 3 - 2 * part.loglik_)  # two variances and one diffuse level
+
+
+def test_further_starts_are_taken_only_where_the_first_does_not_converge(monkeypatch):
+    from ssmts.forecasting import _structural_fit
+
+    taken = []
+    true = _structural_fit.maximise
+
+    def stubborn(problem, start, *rest):
+        taken.append(start)
+        return true(problem, start, *rest)._replace(converged=len(taken) > 2)
+
+    monkeypatch.setattr(_structural_fit, "maximise", stubborn)
+    forecaster = StructuralForecaster(trend="local_linear").fit(series())
+    assert forecaster.converged_
+    assert len(taken) == 3
+    assert len({tuple(start) for start in taken}) == 3
+    monkeypatch.setattr(_structural_fit, "maximise", true)
+    assert StructuralForecaster(trend="local_linear").fit(series()).params_ == pytest.approx(
+        forecaster.params_, rel=1e-3
+    )
