@@ -278,6 +278,12 @@ def read_future(
     """
     if isinstance(X, numbers.Number) or (isinstance(X, np.ndarray) and X.ndim == 0):
         return _horizon_rows(form, X, last), None
+    if isinstance(X, pd.Index):  # stamps alone
+        X = pd.DataFrame(index=X)
+    elif isinstance(X, Mapping) or not (pd.api.types.is_list_like(X) or is_long(X)):
+        raise InputTypeError(
+            f"What to predict is a number of steps, or rows whose index says when (ssmts.future_frame makes them); received {X!r}."
+        )
     table = _future_table(form, X)
     codes = _series_codes(form, table)
     if not form.indexed and table.time is not None:

@@ -242,3 +242,21 @@ def test_zones_of_a_panel_must_agree():
     y = pd.Series(np.arange(6.0), DAYS)
     with pytest.raises(TimeIndexError, match="UTC, Europe/Berlin"):
         Naive().fit(pd.concat({"a": y.tz_localize("UTC"), "b": y.tz_localize("Europe/Berlin")}))
+
+
+def test_stamps_alone_say_when():
+    f = Naive().fit(pd.Series(np.arange(6.0), DAYS))
+    assert f.predict(DAYS + pd.Timedelta(days=6)).index.equals(pd.date_range("2024-01-07", periods=6))
+    several = Naive().fit(panel_series())
+    wanted = pd.MultiIndex.from_tuples([("b", DAYS[4])], names=["shop", "day"])
+    pd.testing.assert_series_equal(several.predict(wanted), pd.Series([20.0], wanted, name="sales"))
+    priced = Naive().fit(pd.DataFrame({"price": 1.0}, DAYS), pd.Series(np.arange(6.0), DAYS))
+    with pytest.raises(FutureRowsError, match="price"):
+        priced.predict(DAYS + pd.Timedelta(days=6))
+
+
+@pytest.mark.parametrize("wrong", ["3", None, DAYS[0], pd.Timedelta(days=3), {"a": [1]}, slice(3)], ids=repr)
+def test_what_is_no_horizon_and_no_rows_is_refused_by_name(wrong):
+    f = Naive().fit(pd.Series(np.arange(6.0), DAYS))
+    with pytest.raises(InputTypeError, match=r"is a number of steps, or rows whose index says when.*received"):
+        f.predict(wrong)
