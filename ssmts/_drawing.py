@@ -60,7 +60,7 @@ def draw_forecast(ax: Any, x: Any, mean: Any, bands: Sequence[tuple[Any, Any, fl
         if len(x) > 1:
             band(ax, x, low, high, label, 0.2 + 0.17 * number)
         else:
-            ax.vlines(x, low, high, color=_tint(0.2 + 0.17 * number), lw=4 + 4 * number, label=label)
+            ax.vlines(x, low, high, color=_tint(0.2 + 0.17 * number), lw=4 + 4 * number, label=label, zorder=1)
     ax.plot(x, mean, color=BLUE, lw=1.6, label="mean" if named else None, **dots(len(x), BLUE, most=1))
 
 

@@ -213,6 +213,12 @@ def test_backtest_draws_each_window():
         plot_backtest(frame.drop(columns="mean"))
 
 
+def test_a_bar_of_one_row_leaves_the_observed_value_in_sight():
+    ax = plot_backtest(backtest_frame()[:1])
+    assert len(ax.collections) == 2
+    assert max(bar.get_zorder() for bar in ax.collections) < line(ax, "observed").get_zorder()
+
+
 def test_backtest_draws_windows_that_do_not_overlap():
     frame = backtest_frame()
     late = frame[frame["cutoff"] == MONTHS[47]].assign(cutoff=MONTHS[50], time=MONTHS[51:63], mean=99.0)
