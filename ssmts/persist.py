@@ -65,7 +65,10 @@ def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) ->
     [2.0]
     """
     if not is_ours(type(estimator)) or not hasattr(estimator, "get_params"):
-        raise PersistError(f"Only estimators of ssmts can be saved; received {type(estimator).__name__}.")
+        raise PersistError(
+            f"Only estimators of ssmts can be saved; received {type(estimator).__name__}. Of a fitted pipeline save the last step, "
+            "pipeline[-1], of a search best_estimator_; joblib saves them whole."
+        )
     writer = Writer(_RULES, frozenset() if data else frozenset({"rows_"}))
     header = {
         "format": "ssmts",

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ._containers import FloatArray
-from .exceptions import InputError
+from .exceptions import InputError, InputTypeError
 
 _HUGE = 1e300  # stands for infinity in a transformer
 
@@ -32,7 +32,14 @@ class TargetMap:
         ------
         InputError
             The transformer changes the shape, leaves the finite numbers, or is not monotone on these values.
+        InputTypeError
+            It is no transformer with an inverse.
         """
+        if not hasattr(transformer, "inverse_transform"):
+            raise InputTypeError(
+                f"target_transform must be a scikit-learn transformer with an inverse, such as "
+                f"FunctionTransformer(np.log, np.exp); received {transformer!r}."
+            )
         fitted = clone(transformer)
         with _quiet():
             fitted.fit(values)

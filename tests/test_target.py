@@ -6,7 +6,7 @@ from scipy.special import inv_boxcox
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PowerTransformer, StandardScaler
 
 from ssmts import Naive
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, InputTypeError
 from ssmts.target import TargetMap
 
 LOG = FunctionTransformer(np.log, np.exp)
@@ -48,6 +48,12 @@ def test_box_cox_is_fitted_for_each_series_and_inverted_as_scipy_does():
     fitted = TargetMap.fit(PowerTransformer(method="box-cox", standardize=False), values)
     z = np.linspace(-0.5, 0.5, 5)[:, None]
     np.testing.assert_allclose(fitted.inverse(z), inv_boxcox(z, fitted.transformer.lambdas_[0]))
+
+
+@pytest.mark.parametrize("wrong", ["log", np.log, Naive()])
+def test_what_has_no_inverse_is_refused_with_an_example(wrong):
+    with pytest.raises(InputTypeError, match=r"FunctionTransformer\(np.log, np.exp\); received"):
+        Naive(target_transform=wrong).fit(np.array([1.0, 2.0, 3.0]))
 
 
 def test_refusals():

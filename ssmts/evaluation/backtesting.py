@@ -278,8 +278,8 @@ def _inner(f: Any) -> BaseForecaster:
     if hasattr(f, "estimator") and hasattr(f, "cv"):
         return _inner(f.estimator)
     raise InputTypeError(
-        f"{type(f).__name__} is no forecaster, pipeline that ends in one, or search over one. To transform the target use "
-        "target_transform= of the forecaster, which keeps its distribution."
+        f"{type(f).__name__} is no forecaster, pipeline that ends in one, or search over one. Backtest several one by one. "
+        "To transform the target use target_transform= of the forecaster, which keeps its distribution."
     )
 
 
