@@ -19,15 +19,15 @@ from scipy.optimize import nnls
 
 from ..components.transforms import Array
 
-TOLERANCE = 1e-9
-_NEAR = 0.3
-_PATIENCE = 12
-_LARGEST_STEP = 1.5
-_FLAT = 1e-6
-_ROUNDING = 2e-7  # of a log-likelihood with a vague start
-_MOST_STEPS = 60
+TOLERANCE = 1e-9  # promised gain below which a search ends
+_GAIN = 1e-5  # promised gain, by the information alone, of what may be called a maximum
 _SLOPE = 1e-3
-_GAIN = 1e-5
+_NEAR = 0.3  # root mean square change of the spectrum up to which curvatures along the way are believed
+_PATIENCE = 12  # steps near the maximum after which its second derivatives are worth their price
+_MOST_STEPS = 60
+_LARGEST_STEP = 1.5  # of a number without bound
+_FLAT = 1e-6  # information on a number without bound below which it has no effect
+_ROUNDING = 2e-7  # of a log-likelihood with a vague start
 
 
 class Optimum(NamedTuple):
@@ -55,7 +55,7 @@ class Problem(NamedTuple):
     n_effective: float
 
 
-def maximise(problem: Problem, start: Array, evaluated: tuple[float, Array] | None = None) -> Optimum:
+def maximise(problem: Problem, start: Array) -> Optimum:
     """Climb from a start to a maximum.
 
     Parameters
@@ -63,16 +63,14 @@ def maximise(problem: Problem, start: Array, evaluated: tuple[float, Array] | No
     problem : Problem
     start : array (n,)
         Free numbers.
-    evaluated : (float, array), optional
-        ``problem.evaluate(start)``, where it is known already.
 
     Returns
     -------
     Optimum
         ``converged`` means that the information promises a gain of less than 1e-5, and that no slope, of a variance on a
-        relative scale, is more than a thousandth of what chance makes of it (or than 1e-3, where that is less).
+        relative scale, is more than a thousandth of what chance makes of it (or than 1e-3, where that is more).
     """
-    x, (value, gradient) = start, evaluated or problem.evaluate(start)
+    x, (value, gradient) = start, problem.evaluate(start)
     pairs: list[tuple[Array, Array]] = []
     base, n_evaluations, patience = None, 1, _PATIENCE
     for _ in range(_MOST_STEPS):
@@ -108,7 +106,9 @@ def _differences(problem: Problem, x: Array, gradient: Array, information: Array
     resting = np.where(
         problem.bounded, (x == 0) & (gradient <= 0), (diagonal <= _FLAT) | _outward(problem, x, gradient)
     )
-    places = np.flatnonzero(~resting)
+    places = np.flatnonzero(~resting & (diagonal > 0))
+    if not places.size:
+        return np.diag(diagonal)
     scale = 1 / np.sqrt(diagonal[places])
     rows = []
     for i, size in zip(places, scale):
