@@ -1,0 +1,92 @@
+"""What every detector is held to, one function a promise."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+
+from ..base_detector import BaseDetector
+from ..persist import load, save
+from ._material import close, refuses, sensors
+
+
+def check_detector_scores_agree(detector: BaseDetector) -> None:
+    """`decision_function` is `score_samples` less `offset_`, `predict` its sign, and both labels appear where faults were put in."""
+    X = sensors()
+    d = clone(detector).fit(X)
+    scores = d.score_samples(X)
+    assert scores.shape == (len(X),)
+    assert (scores <= 0).all(), "a log p-value is at most 0"
+    np.testing.assert_array_equal(d.decision_function(X), scores - d.offset_)
+    np.testing.assert_array_equal(d.predict(X), np.where(d.decision_function(X) < 0, -1, 1))
+    later = sensors(start=len(X), seed=3)
+    later.iloc[60, 1] += 100.0
+    assert d.predict(later)[60] == -1, "a reading 100 standard deviations off is no alarm"
+    assert (d.predict(later) == 1).mean() > 0.8
+
+
+def check_detector_streams_as_it_scores(detector: BaseDetector) -> None:
+    """Rows one by one, in pieces or at once get the same scores; scoring alone changes nothing."""
+    X, later = sensors(), sensors(start=200, seed=2)
+    d = clone(detector).fit(X)
+    scores = d.score_samples(later)
+    np.testing.assert_array_equal(scores, d.score_samples(later))
+    one_by_one = clone(detector).fit(X)
+    stream = np.concatenate([one_by_one.update(later.iloc[i : i + 1]) for i in range(len(later))])
+    close(stream, scores, "update row by row", 1e-9)
+    close(d.update(later), scores, "update at once", 1e-9)
+    after = sensors(start=400, seed=4)
+    close(d.score_samples(after), one_by_one.score_samples(after), "states after the same rows", 1e-9)
+
+
+def check_detector_lives_with_missing_readings(detector: BaseDetector) -> None:
+    """Silent sensors are left out of a row's score; a row without any reading is perfectly normal."""
+    X = sensors()
+    holes = X.mask(np.random.default_rng(0).random(X.shape) < 0.2)
+    holes.iloc[50] = np.nan
+    d = clone(detector).fit(holes)
+    scores = d.score_samples(holes)
+    assert np.isfinite(scores).all()
+    assert scores[50] == 0.0
+
+
+def check_detector_refuses_bad_rows(detector: BaseDetector) -> None:
+    """Rows that cannot be used are refused by name, and what was fitted stays usable."""
+    X = sensors()
+    d = clone(detector).fit(X)
+    later = sensors(start=200, seed=2)
+    expected = d.score_samples(later)
+    bad = {
+        "going back in time": later.iloc[::-1],
+        "infinity": later.replace(later.iloc[3, 0], np.inf),
+        "strings": later.astype(object).replace(later.iloc[3, 0], "a"),
+        "a renamed sensor": later.rename(columns={"a": "A"}),
+        "a missing sensor": later[["a", "b"]],
+        "an array": later.to_numpy(),
+    }
+    for what, rows in bad.items():
+        refuses(partial(d.score_samples, rows), "", f"rows with {what}")
+        refuses(partial(d.update, rows), "", f"update with {what}")
+    refuses(lambda: d.update(X), "later rows", "update with rows before the last")
+    refuses(lambda: d.fit(X.assign(a=np.nan)), "NaN throughout", "a sensor that never spoke")
+    np.testing.assert_array_equal(d.score_samples(later), expected)
+
+
+def check_detector_saves_and_loads(detector: BaseDetector) -> None:
+    """A saved detector loads in the same state."""
+    X, later = sensors(), sensors(start=200, seed=2)
+    d = clone(detector).fit(X)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "detector.ssmts"
+        save(d, path)
+        loaded = load(path)
+    np.testing.assert_array_equal(loaded.score_samples(later), d.score_samples(later))
+    np.testing.assert_array_equal(loaded.update(later), d.update(later))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(d)).score_samples(sensors(start=400)), d.score_samples(sensors(start=400))
+    )
