@@ -211,7 +211,7 @@ def _floats(obj: pd.Series | pd.DataFrame, what: str) -> FloatArray:
     except (TypeError, ValueError) as error:
         dtypes = {str(c): str(t) for c, t in obj.dtypes.items()} if isinstance(obj, pd.DataFrame) else obj.dtype
         raise InputError(
-            f"{what} is not numeric ({error}); its types are {dtypes}. Convert or drop what is no number."
+            f"{what} is not numeric ({error}); its types are {dtypes}. Convert or drop what is no number; stamps belong in the index."
         ) from error
     if not len(values):
         raise InputError(f"{what} has 0 sample(s) (shape={values.shape}) while a minimum of 1 is required.")
@@ -226,7 +226,7 @@ def _refuse_other_types(obj: pd.Series | pd.DataFrame) -> None:
         if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
             continue
         if (kind := infer_dtype(column, skipna=True)) not in _NUMBERS:
-            raise TypeError(f"it holds {kind}")
+            raise TypeError(f"{column.name!r} holds {kind}")
 
 
 def _refuse_infinities(values: FloatArray, what: str, index: pd.Index | None = None) -> None:

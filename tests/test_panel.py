@@ -260,3 +260,9 @@ def test_what_is_no_horizon_and_no_rows_is_refused_by_name(wrong):
     f = Naive().fit(pd.Series(np.arange(6.0), DAYS))
     with pytest.raises(InputTypeError, match=r"is a number of steps, or rows whose index says when.*received"):
         f.predict(wrong)
+
+
+def test_a_column_of_stamps_is_refused_and_sent_to_the_index():
+    frame = pd.Series(np.arange(6.0), DAYS, name="sales").reset_index()
+    with pytest.raises(InputError, match=r"'day' holds datetime.*stamps belong in the index"):
+        Naive().fit(frame)
