@@ -280,7 +280,7 @@ def read_future(
         return _horizon_rows(form, X, last), None
     if isinstance(X, pd.Index):  # stamps alone
         X = pd.DataFrame(index=X)
-    elif isinstance(X, Mapping) or not (pd.api.types.is_list_like(X) or is_long(X)):
+    elif isinstance(X, Mapping) or not (pd.api.types.is_list_like(X) or is_long(X) or hasattr(X, "__array__")):
         raise InputTypeError(
             f"What to predict is a number of steps, or rows whose index says when (ssmts.future_frame makes them); received {X!r}."
         )
