@@ -140,7 +140,7 @@ def _check_length(sample: Sample, free: Array) -> None:
     needed, n = n_unknown + n_variances + 1, sample.n_observed
     if n < needed:
         raise TooShortError(
-            f"The model has {n_unknown} unknown initial states and {n_variances} variances to estimate, so it "
+            f"The model starts from {n_unknown} unknown value(s) and has {n_variances} variance(s) to estimate, so it "
             f"needs {needed} observed rows or more; received {n} sample{'' if n == 1 else 's'}. "
             "Use more rows or a smaller model."
         )

@@ -87,7 +87,7 @@ def season_lengths(season_length: Any) -> tuple[float, ...]:
     given = season_length if _is_sequence(season_length) else [season_length]
     for one in given:
         if isinstance(one, bool) or not isinstance(one, Real) or not 2 <= float(one) < np.inf:
-            raise InputError(f"season_length must be 2 rows or more (or several such numbers); received {one!r}.")
+            raise InputError(f"season_length must be a number, of 2 rows or more (or several such numbers); received {one!r}.")
     periods = tuple(int(one) if float(one).is_integer() else float(one) for one in given)
     if len(set(periods)) < len(periods):
         raise InputError(f"season_length has a season twice: {season_length!r}.")
@@ -101,6 +101,8 @@ def _is_sequence(value: Any) -> bool:
 def _seasons(spec: Spec, periods: tuple[float, ...]) -> tuple[Component, ...]:
     if spec.seasonal not in _SEASONALS:
         raise InputError(f"seasonal must be one of {', '.join(_SEASONALS)}; received {spec.seasonal!r}.")
+    if spec.harmonics is not None and not periods:
+        raise InputError(f"harmonics={spec.harmonics!r} needs a season: pass season_length.")
     names = [f"season_{period:g}" for period in periods] if len(periods) > 1 else ["season"]
     if spec.seasonal == "dummy":
         return _dummies(spec, periods, names)

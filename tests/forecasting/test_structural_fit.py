@@ -202,6 +202,7 @@ def test_arguments_that_cannot_be_used(name):
         ({"season_length": (4, 12), "seasonal": "dummy"}, "overlap"),
         ({"season_length": (7, 7)}, "twice"),
         ({"season_length": 7, "seasonal": "dummy", "harmonics": 2}, "dummy season has none"),
+        ({"harmonics": 2}, "needs a season"),
         ({"season_length": (7, 30), "harmonics": (1, 2, 3)}, "3 entries for 2 seasons"),
         ({"season_length": "7"}, "2 rows or more"),
         ({"trend": "none"}, "The model is empty"),
