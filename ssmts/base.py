@@ -223,7 +223,9 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         weights = np.where(np.isnan(ratio), 0.0, weight[:, None])
         if not weights.sum() > 0:
             raise InputError("There is no observed value of y to score against.")
-        return float(1.0 - np.sum(weights * np.nan_to_num(ratio)) / weights.sum())
+        ratio = np.where(weights > 0, ratio, 0.0)
+        with np.errstate(over="ignore"):  # a mean beyond all numbers is infinitely wrong
+            return float(1.0 - np.sum(weights * ratio) / weights.sum())
 
     def __sklearn_tags__(self) -> Any:
         """scikit-learn's tags: several outputs, no required y, a score that random rows do not satisfy."""

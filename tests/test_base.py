@@ -82,6 +82,13 @@ def test_a_refused_fit_leaves_the_fitted_forecaster():
         assert all(vars(f)[name] is value for name, value in state.items())
 
 
+def test_a_mean_beyond_all_numbers_scores_minus_infinity():
+    """Quietly: the mean of a log-normal distribution is finite only as far as floating point reaches."""
+    square = FunctionTransformer(lambda y: np.log(y) * 1e-3, lambda z: np.exp(z * 1e3), check_inverse=False)
+    y = pd.Series(np.exp([0.0, 60.0, -60.0, 60.0, -60.0, 60.0]), DAYS[:6])
+    assert Naive(target_transform=square).fit(y).score(y) == -np.inf
+
+
 # detectors ---------------------------------------------------------------------------------------------------------
 
 MINUTES = pd.date_range("2024-01-01", periods=66, freq="min")
