@@ -22,7 +22,7 @@ from ssmts.core.gaussian._backward import (
     smoothing_error,
     step_back,
 )
-from ssmts.core.gaussian._layout import Block, Model, kernel, part, start, unpack
+from ssmts.core.gaussian._layout import Block, Model, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._predict import Moves, mix, new_moves
 from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, decorrelate, new_row
 from ssmts.core.types import Array, Index
@@ -128,7 +128,7 @@ def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, place: Index,
             out_b[s, i] += r[place[i]]
 
 
-@part
+@rare
 def _add_transition(
     index: Index, value: Array, F: Block, t: int, moves: Moves, whole: Whole, r: Array, N: Array, W: Array
 ) -> None:
@@ -163,7 +163,7 @@ def _add_transition(
         sandwich_back(index, value, F, t, moves, whole.X, W)
 
 
-@part
+@rare
 def _line(table: Array, i: int, u: float, e: float, r: Array, Nk: Array, m: Array, P: Array, dH: Array) -> None:
     """Take m and P back to before observation i; dl/dh = u m + P (u r + N K) + P h' (u^2 - e)."""
     n, M = r.size, K + r.size
@@ -182,7 +182,7 @@ def _line(table: Array, i: int, u: float, e: float, r: Array, Nk: Array, m: Arra
             dH[i, j] += P[j, l] * (u * r[l] + Nk[l])
 
 
-@part
+@rare
 def _diffuse_line(
     index: Index,
     H: Block,
@@ -237,7 +237,7 @@ def _diffuse_line(
             X[j, index[H.col + c]] += both * x * h[g + c]
 
 
-@part
+@rare
 def _add_observation(out_R: Array, out_d: Array, t: int, u: Array, E: Array) -> None:
     """Add dl/dd = u and dl/dR = (u u' - E) / 2."""
     for i in range(u.size):
@@ -249,7 +249,7 @@ def _add_observation(out_R: Array, out_d: Array, t: int, u: Array, E: Array) -> 
                 out_R[s, i, j] += 0.5 * (u[i] * u[j] - E[i, j])
 
 
-@part
+@rare
 def _add_lines(out: Array, t: int, row: Array, model: Model, dH: Array) -> None:
     """Add dl/dH, taken back to the given observations if these were decorrelated."""
     if out.shape[0] == 0:

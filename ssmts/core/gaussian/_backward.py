@@ -8,7 +8,7 @@ remains true over an observation that the diffuse part absorbs, which adds nothi
 
 from typing import Any
 
-from ssmts.core.gaussian._layout import Block, part, start
+from ssmts.core.gaussian._layout import Block, part, rare, start
 from ssmts.core.gaussian._predict import Moves
 from ssmts.core.gaussian._update import KIND, ORDINARY, K, S, V
 from ssmts.core.types import Array, Index
@@ -88,7 +88,7 @@ def cross_errors(
         Ne[i, place[index[H.col + a]]] += h[g + a] * e
 
 
-@part
+@rare
 def correlate(table: Array, c: int, u: Array, E: Array) -> None:
     """From the independent observations of a full R back to the given ones: u <- C'^-1 u, E <- C'^-1 E C^-1.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._layout import Model, kernel, noise, part, start, unpack
+from ssmts.core.gaussian._layout import Model, kernel, noise, part, rare, start, unpack
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._predict import new_moves, predict, settle
 from ssmts.core.gaussian._update import UNSEEN, K, absorb, decorrelate, new_row, observe
@@ -128,7 +128,7 @@ def copy(m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
             to_P[t, i, j] = P[i, j]
 
 
-@part
+@rare
 def innovate(
     index: Index,
     value: Array,

@@ -15,6 +15,8 @@ from ssmts.core.types import Index
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 kernel = njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)
 part = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+# Parts that few rows or few callers need are called instead of inlined: LLVM takes seconds for every thousand lines in one piece.
+rare = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
 class Block(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssmts.core.gaussian._layout import Block, Model, part, start
+from ssmts.core.gaussian._layout import Block, Model, part, rare, start
 from ssmts.core.types import Array, Index
 
 
@@ -144,7 +144,7 @@ def move(index: Index, value: Array, F: Block, t: int, b: Array, moves: Moves, m
             m[place[j]] += b[c, j]
 
 
-@part
+@rare
 def settle(place: Index, m: Array, P: Array, A: Array, W: Array) -> None:
     """Bring every state back to the place of its number."""
     n = m.size

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssmts.core.gaussian._layout import Block, Model, noise, part, start
+from ssmts.core.gaussian._layout import Block, Model, noise, part, rare, start
 from ssmts.core.types import Array, Index
 
 LOG_2PI = math.log(2 * math.pi)
@@ -48,7 +48,7 @@ def observe(value: Array, model: Model, t: int, y: Array, row: Array) -> None:
         row[i, NOISE] = value[g + i * (model.dy + 1)]
 
 
-@part
+@rare
 def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row: Array, h: Array) -> bool:
     """Put y[t], seen through a full R, into `row` as independent observations; False if R is no covariance.
 
@@ -69,7 +69,7 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row:
     return True
 
 
-@part
+@rare
 def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Array) -> bool:
     """C, r and C^-1 H for the entries that are observed; lines of C for the others stay those of the identity."""
     H, dy, c = model.H, model.dy, K + 2 * model.dx
@@ -179,7 +179,7 @@ def _update(row: Array, i: int, m: Array, P: Array) -> None:
                 P[k, j] = 0.0
 
 
-@part
+@rare
 def _turn(index: Index, H: Block, h: Array, g: int, place: Index, i: int, A: Array, rank: int) -> float:
     """Rotate the diffuse columns of A so that observation i sees the last of them alone; returns h times it, 0 if unseen."""
     a = np.zeros(rank)
@@ -213,7 +213,7 @@ def _turn(index: Index, H: Block, h: Array, g: int, place: Index, i: int, A: Arr
     return c
 
 
-@part
+@rare
 def _resolve(row: Array, i: int, c: float, m: Array, P: Array, A: Array, last: int) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
     n = m.size
