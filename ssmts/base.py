@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -103,7 +103,10 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         maps = None
         scaled = panel
         if self.target_transform is not None:
-            maps = [TargetMap.fit(self.target_transform, values, form.label(i)) for i, values in enumerate(panel.y)]
+            maps = [
+                TargetMap.fit(self.target_transform, values, form.label(i), partial(_stamp, form, int(panel.start[i])))
+                for i, values in enumerate(panel.y)
+            ]
             scaled = Panel(tuple(m.forward(values) for m, values in zip(maps, panel.y)), panel.X, panel.start)
         fitted = self._fit(form, scaled)
         self.__dict__.pop("feature_names_in_", None)
@@ -188,9 +191,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if news is None:
             news = read_new(self.form_, X, y, self.last_)
         if self.maps_ is not None:
-            news = [
-                SeriesRows(n.series, self.maps_[n.series].forward(n.y, self.form_.label(n.series)), n.X) for n in news
-            ]
+            news = [replace(new, y=self._model_new(new)) for new in news]
         changed = self._update(news)
         last = self.last_.copy()
         for new in news:
@@ -295,6 +296,12 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         y = self.rows_.y[series]
         return y if self.maps_ is None else self.maps_[series].forward(y)
 
+    def _model_new(self, new: SeriesRows) -> FloatArray:
+        """New rows of a series on the model's scale."""
+        assert self.maps_ is not None
+        form, i = self.form_, new.series
+        return self.maps_[i].forward(new.y, form.label(i), partial(_stamp, form, int(self.last_[i]) + 1))
+
     def _target_table(self, X: Any, y: Any) -> FloatArray:
         """Observed values, in the caller's row order."""
         if is_long_of(self.form_, X):
@@ -308,6 +315,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
             target = _align(read_table(y, "y"), covariates)[0]
         return _ordered_outputs(self.form_, target, "y")
+
+
+def _stamp(form: Form, first: int, row: int) -> str:
+    """Words for a row that stands some rows after the step `first`."""
+    return form.axis.format(first + row) if form.indexed else f"row {first + row}"
 
 
 def _past_rows(form: Form, panel: Panel) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +25,10 @@ class TargetMap:
     increasing: np.ndarray  # (n_outputs,) bool
 
     @classmethod
-    def fit(cls, transformer: Any, values: FloatArray, label: str = "") -> TargetMap:
-        """Fit a clone on values ``(n_times, n_outputs)``, in which NaN pass through.
+    def fit(
+        cls, transformer: Any, values: FloatArray, label: str = "", stamp: Callable[[int], str] = "row {}".format
+    ) -> TargetMap:
+        """Fit a clone on values ``(n_times, n_outputs)``, in which NaN pass through; `stamp` names a row in messages.
 
         Raises
         ------
@@ -41,10 +43,10 @@ class TargetMap:
                 f"FunctionTransformer(np.log, np.exp); received {transformer!r}."
             )
         fitted = clone(transformer)
-        with _quiet():
+        with _quiet(), _named(transformer, label):
             fitted.fit(values)
         probe = cls(fitted, np.ones(values.shape[1], dtype=bool))
-        mapped = probe.forward(values, label)
+        mapped = probe.forward(values, label, stamp)
         increasing = np.ones(values.shape[1], dtype=bool)
         for column in range(values.shape[1]):
             seen = ~np.isnan(values[:, column])
@@ -58,20 +60,21 @@ class TargetMap:
             increasing[column] = not (change[distinct] < 0).any()
         return cls(fitted, increasing)
 
-    def forward(self, values: FloatArray, label: str = "") -> FloatArray:
-        """From the caller's scale to the model's."""
-        with _quiet():
+    def forward(self, values: FloatArray, label: str = "", stamp: Callable[[int], str] = "row {}".format) -> FloatArray:
+        """From the caller's scale to the model's; NaN stay NaN, whatever the transformer makes of them."""
+        with _quiet(), _named(self.transformer, label):
             mapped = np.asarray(self.transformer.transform(values), dtype=np.float64)
         if mapped.shape != values.shape:
             raise InputError(
                 f"target_transform gave shape {mapped.shape} for y of shape {values.shape}; it must act column by column."
             )
+        mapped = np.where(np.isnan(values), np.nan, mapped)
         broken = ~np.isfinite(mapped) & ~np.isnan(values)
         if broken.any():
             row, column = (int(i) for i in np.argwhere(broken)[0])
             raise InputError(
                 f"target_transform={self.transformer!r} gives {mapped[row, column]} for the value {values[row, column]:g} of y{label} "
-                f"(row {row}). Choose a transformation that is defined there."
+                f"({stamp(row)}). Choose a transformation that is defined there."
             )
         return mapped
 
@@ -89,6 +92,15 @@ class TargetMap:
             limit = np.where(np.abs(mapped) > np.sqrt(_HUGE), np.copysign(np.inf, mapped), mapped)
             mapped = np.where(infinite, np.where(np.isnan(mapped), ends, limit), mapped)
         return np.where(np.isnan(flat), np.nan, mapped).reshape(values.shape)
+
+
+@contextmanager
+def _named(transformer: Any, label: str) -> Iterator[None]:
+    """What a transformer says of values that it refuses, NaN for instance, as an error of this library."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"target_transform={transformer!r} refuses y{label}: {error}") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The target transformation: direction, infinities, NaN, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import inv_boxcox
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PowerTransformer, StandardScaler
@@ -67,3 +68,24 @@ def test_refusals():
     with pytest.raises(InputError, match="target_transform"):
         f.update(np.array([-1.0]))
     assert f.predict(1)[0] > 3
+
+
+def test_refusals_name_the_stamp():
+    values = pd.Series([1.0, 2, 3, 4, -5, 6], pd.date_range("2024-01-01", periods=6)).drop(pd.Timestamp("2024-01-03"))
+    with pytest.raises(InputError, match="2024-01-05"):
+        Naive(target_transform=LOG).fit(values)
+    with pytest.raises(InputError, match=r"series 'p' \(2024-01-05\)"):
+        Naive(target_transform=LOG).fit(pd.concat({"p": values[:3]})).update(pd.concat({"p": values[3:]}))
+    with pytest.raises(InputError, match="row 2"):
+        Naive(target_transform=LOG).fit(np.array([1.0, 2.0])).update(np.array([-1.0]))
+
+
+def test_nan_stay_nan_or_are_refused():
+    """A transformer that fills them does not invent readings; one that cannot bear them is named."""
+    values = np.array([1.0, np.nan, 3.0, np.nan])
+    filling = FunctionTransformer(np.nan_to_num, np.positive, check_inverse=False)
+    f = Naive(target_transform=filling).fit(values)
+    assert f.predict(1)[0] == 3.0
+    picky = FunctionTransformer(np.positive, np.positive, validate=True, check_inverse=False)
+    with pytest.raises(InputError, match="refuses y: Input X contains NaN"):
+        Naive(target_transform=picky).fit(values)
