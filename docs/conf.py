@@ -22,7 +22,9 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_param = False  # types are prose, not cross-references
 napoleon_use_rtype = False
-napoleon_custom_sections = [("Attributes", "params_style")]  # a list: attributes that are properties have entries of their own
+napoleon_custom_sections = [
+    ("Attributes", "params_style")
+]  # a list: attributes that are properties have entries of their own
 default_role = "literal"
 exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
 sphinx_gallery_conf = {

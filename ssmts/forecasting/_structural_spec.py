@@ -87,7 +87,9 @@ def season_lengths(season_length: Any) -> tuple[float, ...]:
     given = season_length if _is_sequence(season_length) else [season_length]
     for one in given:
         if isinstance(one, bool) or not isinstance(one, Real) or not 2 <= float(one) < np.inf:
-            raise InputError(f"season_length must be a number, of 2 rows or more (or several such numbers); received {one!r}.")
+            raise InputError(
+                f"season_length must be a number, of 2 rows or more (or several such numbers); received {one!r}."
+            )
     periods = tuple(int(one) if float(one).is_integer() else float(one) for one in given)
     if len(set(periods)) < len(periods):
         raise InputError(f"season_length has a season twice: {season_length!r}.")
