@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..exceptions import InputError
@@ -250,10 +251,8 @@ def _json_object(line: bytes) -> dict[str, Any]:
 def _loads(line: bytes) -> Any:
     """Read JSON; NaN and the like, which only the standard library reads, are slow."""
     if _fast_loads is not None:
-        try:
+        with suppress(ValueError):
             return _fast_loads(line)
-        except ValueError:
-            pass
     return json.loads(_text(line))
 
 
