@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     sources = (path.read_bytes() for path in sorted((ROOT / "ssmts").rglob("*.py")))
     key = hashlib.sha256(b"".join(text for text in sources if b"numba" in text)).hexdigest()[:16]
     os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache" / key)
+
+# A run in the background of a shell inherits an ignored SIGINT, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = os.environ.get("SSMTS_DATA")
 
