@@ -64,7 +64,7 @@ def check_detector_refuses_bad_rows(detector: BaseDetector) -> None:
     bad = {
         "going back in time": later.iloc[::-1],
         "infinity": later.replace(later.iloc[3, 0], np.inf),
-        "strings": later.astype(object).replace(later.iloc[3, 0], "a"),
+        "strings": later.assign(a=later["a"].astype(str) + " V"),
         "a renamed sensor": later.rename(columns={"a": "A"}),
         "a missing sensor": later[["a", "b"]],
         "an array": later.to_numpy(),
