@@ -27,8 +27,8 @@ from .panel import (
     Panel,
     Rows,
     SeriesRows,
-    _align,
     _ordered_outputs,
+    align,
     is_long_of,
     read_future,
     read_new,
@@ -313,7 +313,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             target = read_table(X, "y")
         else:
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
-            target = _align(read_table(y, "y"), covariates)[0]
+            target = align(read_table(y, "y"), covariates)[0]
         return _ordered_outputs(self.form_, target, "y")
 
 

@@ -98,6 +98,13 @@ class Rows:
     positions: tuple[IntArray, ...]  # of each: row in the answer
     index: pd.Index | None = None  # the caller's own index, given back as it is
 
+    @classmethod
+    def following(cls, form: Form, last: IntArray, horizon: int) -> Rows:
+        """The next rows of every series, one series after the other."""
+        n = form.n_series
+        steps = tuple(np.arange(t + 1, t + horizon + 1) for t in last)
+        return cls(form, np.arange(n), steps, tuple(np.arange(i * horizon, (i + 1) * horizon) for i in range(n)))
+
     @property
     def n_rows(self) -> int:
         """Number of rows of the answer."""
@@ -123,7 +130,7 @@ class Rows:
             return flat[:, 0] if form.ndim == 1 else flat
         if form.kind == "long":
             assert form.long is not None
-            return self._long_frame({form.long.target: flat[:, 0]})
+            return self.long_frame({form.long.target: flat[:, 0]})
         if form.ndim == 1:
             return pd.Series(flat[:, 0], index=self.times(), name=form.outputs[0])
         return pd.DataFrame(flat, index=self.times(), columns=pd.Index(form.outputs).set_names(form.column_names))
@@ -133,7 +140,7 @@ class Rows:
         flats = {name: self.flat(values) for name, values in columns.items()}
         form = self.form
         if form.kind == "long":
-            return self._long_frame({name: flat[:, 0] for name, flat in flats.items()})
+            return self.long_frame({name: flat[:, 0] for name, flat in flats.items()})
         if form.ndim == 1:
             return pd.DataFrame({name: flat[:, 0] for name, flat in flats.items()}, index=self.times())
         names = form.outputs if form.kind == "pandas" else tuple(range(len(form.outputs)))
@@ -162,7 +169,8 @@ class Rows:
         stamps = axis.at(steps)
         return pd.MultiIndex.from_arrays([pd.Index(form.keys).take(owner), stamps], names=form.level_names)
 
-    def _long_frame(self, columns: Mapping[str, FloatArray]) -> Any:
+    def long_frame(self, columns: Mapping[str, FloatArray]) -> Any:
+        """A long frame of the caller's library: id, time, and columns of one value a row."""
         long = self.form.long
         assert long is not None
         times = self.times()
@@ -197,7 +205,7 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Pan
         target, covariates = read_table(X, "y"), None
     else:
         covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=_is_frame(X))
-        target, covariates = _align(read_table(y, "y"), covariates)
+        target, covariates = align(read_table(y, "y"), covariates)
     axis, steps = _grid_steps(target, freq)
     _refuse_missing(covariates)
     groups = _groups(target)
@@ -246,7 +254,7 @@ def read_new(form: Form, X: Any, y: Any, last: IntArray) -> list[SeriesRows]:
         covariates = read_table(X, "X_new", ensure_2d=True, allow_no_columns=_is_frame(X))
         if form.indexed and covariates.time is None:
             raise InputError(_NO_STAMPS)
-        target, covariates = _align(read_table(y, "y_new"), covariates)
+        target, covariates = align(read_table(y, "y_new"), covariates)
         _check_features(form, covariates, "X_new")
     if form.kind == "long":
         _check_features(form, covariates, "The long frame")
@@ -329,9 +337,7 @@ def _horizon_rows(form: Form, horizon: Any, last: IntArray) -> Rows:
             f"The forecaster was fitted with {form.n_features} covariate(s){_named(form)}, so the next {h} steps need their values: pass "
             f"X_future with the rows {first} to {end}; ssmts.future_frame(forecaster, {h}) makes the frame to fill."
         )
-    n = form.n_series
-    steps = tuple(np.arange(t + 1, t + h + 1) for t in last)
-    return Rows(form, np.arange(n), steps, tuple(np.arange(i * h, (i + 1) * h) for i in range(n)))
+    return Rows.following(form, last, h)
 
 
 def _future_table(form: Form, X: Any) -> Table:
@@ -377,7 +383,7 @@ def _named(form: Form) -> str:
     return "" if form.features is None else f" {list(form.features)}"
 
 
-def _align(target: Table, covariates: Table) -> tuple[Table, Table]:
+def align(target: Table, covariates: Table) -> tuple[Table, Table]:
     """Give both tables the stamps that either carries."""
     n, m = len(covariates.values), len(target.values)
     if n != m:

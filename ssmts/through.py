@@ -128,18 +128,14 @@ def _frame_to_fill(forecaster: BaseForecaster, horizon: int, names: tuple[Hashab
     rows = _next_rows(forecaster, horizon)
     if form.long is not None:
         blank = np.full((form.n_series, horizon, 1), np.nan)
-        return rows._long_frame({str(name): rows.flat(blank)[:, 0] for name in names})
+        return rows.long_frame({str(name): rows.flat(blank)[:, 0] for name in names})
     return pd.DataFrame(np.nan, index=rows.times(), columns=pd.Index(names), dtype=np.float64)
 
 
 def _next_rows(forecaster: BaseForecaster, horizon: int) -> Rows:
     if not _is_count(horizon) or horizon < 1:
         raise InputError(f"The horizon must be a whole number of at least 1 step, not {horizon!r}.")
-    n = forecaster.form_.n_series
-    steps = tuple(np.arange(t + 1, t + horizon + 1) for t in forecaster.last_)
-    return Rows(
-        forecaster.form_, np.arange(n), steps, tuple(np.arange(i * horizon, (i + 1) * horizon) for i in range(n))
-    )
+    return Rows.following(forecaster.form_, forecaster.last_, horizon)
 
 
 def _is_count(X: Any) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .._containers import FloatArray, Long, is_long, read_long, read_table
 from ..exceptions import TooShortError
-from ..panel import Form, IntArray, Panel, _align, read_training
+from ..panel import Form, IntArray, Panel, align, read_training
 from .split import TimeSplit
 
 FlagArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -44,7 +44,7 @@ class Data:
             table = read_table(X, "y")
         else:
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
-            table = _align(read_table(y, "y"), covariates)[0]
+            table = align(read_table(y, "y"), covariates)[0]
         number = np.arange(len(table.values))
         steps = number if table.time is None else form.axis.steps(table.time)
         order = np.argsort(steps, kind="stable")
