@@ -16,11 +16,11 @@ from ssmts.core.gaussian._forward import (
     forward,
     infinities,
     over_time,
-    prepare,
     run,
     unresolved,
     unsound,
 )
+from ssmts.core.gaussian._ladder import Likelihood, serve, stack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, FilterResult, ForecastResult, Innovation, LinearGaussianSSM, State
@@ -48,8 +48,8 @@ def filter(
         The series, or a batch of independent series of the same model.
     inputs : (n_times, n_inputs), optional
         Needed exactly if the model has ``input_matrix`` or ``feedthrough``; shared by a batch.
-    method : {"auto", "sequential"}, default "auto"
-        Which rung of the ladder to use; "auto" takes the fastest that is exact for the model.
+    method : str, default "auto"
+        Which rung of the ladder to use, by name; "auto" takes the fastest that is exact for the model and the data.
     state : State, optional
         Start from here instead of from the model's prior, all series of a batch from the same; `TimeVarying` rows count
         from the first row of ``y``.
@@ -57,7 +57,7 @@ def filter(
     Raises
     ------
     InputError
-        If the model, the series or the inputs do not fit each other.
+        If the model, the series or the inputs do not fit each other, or the rung that was named does not claim them.
     NumericalError
         If a covariance leaves the sound numbers; the message names the matrix and the row.
 
@@ -71,14 +71,17 @@ def filter(
     >>> result.state.mean, result.n_diffuse
     (array([3.25]), 1)
     """
-    packed, values = prepare(ssm, y, method)
-    if values.ndim == 3:
-        results = [_filter_one(packed, one, inputs, state) for one in values]
-        return FilterResult(*stack(results))
-    return _filter_one(packed, values, inputs, state)
+    job = serve("filter", ssm, y, inputs, method, state)
+    assert job.rung.filter is not None
+    if job.rung.batched or job.y.ndim == 2:
+        one: FilterResult = job.rung.filter(job.packed, job.y, inputs, state)
+        return one
+    many: FilterResult = stack(job.each(job.rung.filter, inputs, state))
+    return many
 
 
-def _filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
+def filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
+    """The filter of one series, one scalar observation at a time."""
     done = run(packed, y, inputs, state, FILTERED | PREDICTED)
     _show_infinities(packed, state, done)
     kept = done.trace
@@ -104,12 +107,6 @@ def _observed(H: Array, diffuse_cov: Array) -> Array:
     seen = H @ diffuse_cov @ H.swapaxes(-1, -2)
     size = dot(np.abs(H), np.sqrt(np.diagonal(diffuse_cov, axis1=-2, axis2=-1)))
     return np.where(np.abs(seen) > 1e-12 * size[..., None, :] * size[..., None], seen, 0.0)
-
-
-def stack(results: list[Any]) -> Any:
-    """One result whose fields have a leading axis of series."""
-    fields = zip(*results)
-    return type(results[0])(*(stack(list(f)) if isinstance(f[0], tuple) else np.stack(f) for f in fields))
 
 
 def loglik(
@@ -148,13 +145,19 @@ def loglik(
     >>> round(loglik(LinearGaussianSSM(one, one, one, one, np.zeros(1), 0 * one), np.zeros((1, 1))), 6)
     -0.918939
     """
-    packed, values = prepare(ssm, y, method)
+    job = serve("loglik", ssm, y, inputs, method, state)
+    assert job.rung.loglik is not None
+    if job.rung.batched or job.y.ndim == 2:
+        done = job.rung.loglik(job.packed, job.y, inputs, state)
+    else:
+        done = stack(job.each(job.rung.loglik, inputs, state))
+    return done.loglik + (0.0 if diffuse_constant else 0.5 * LOG_2PI * done.n_diffuse)
 
-    def one(y: Array) -> float:
-        done = run(packed, y, inputs, state)
-        return done.loglik + (0.0 if diffuse_constant else 0.5 * LOG_2PI * done.n_diffuse)
 
-    return np.array([one(y) for y in values]) if values.ndim == 3 else one(values)
+def loglik_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Likelihood:
+    """Log-likelihood of one series by the sequential pass."""
+    done = run(packed, y, inputs, state)
+    return Likelihood(done.loglik, done.n_diffuse)
 
 
 def forecast(
@@ -190,7 +193,7 @@ def forecast(
         raise InputError(f"horizon is {horizon!r}: pass a positive integer")
     packed = pack(ssm, int(horizon))
     nothing = np.full((horizon, int(packed.layout[1])), np.nan)
-    done = _filter_one(packed, nothing, inputs, state)
+    done = filter_one(packed, nothing, inputs, state)
     mean, cov = done.predicted_mean[:horizon], done.predicted_cov[:horizon]
     # The innovation of an observation of 0 is minus its prediction.
     zero = drive(packed, np.zeros_like(nothing), inputs)[1]

@@ -6,13 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._layout import Model, kernel, noise, part, rare, start, unpack
-from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
+from ssmts.core.gaussian._pack import Packed, diffuse_factor
 from ssmts.core.gaussian._predict import new_moves, predict, settle
 from ssmts.core.gaussian._update import UNSEEN, K, absorb, decorrelate, new_row, observe
-from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
+from ssmts.core.types import Array, Index, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
-METHODS = ("auto", "sequential")
 GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
 
@@ -285,12 +284,3 @@ def series(y: npt.ArrayLike, packed: Packed) -> Array:
     if np.isinf(values).any():
         raise InputError(f"y is infinite at {tuple(np.argwhere(np.isinf(values))[0].tolist())}: missing values are NaN")
     return values
-
-
-def prepare(ssm: LinearGaussianSSM | Packed, y: npt.ArrayLike, method: str) -> tuple[Packed, Array]:
-    """A packed model and a checked series or batch."""
-    if method not in METHODS:
-        raise InputError(f"method is {method!r}: choose one of {METHODS}")
-    packed = pack(ssm)
-    values = series(y, packed)
-    return pack(packed, values.shape[-2]), values

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._backward import move_back
-from ssmts.core.gaussian._forward import FILTERED, GAINS, prepare, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, run
+from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._predict import move, new_moves
@@ -165,9 +166,22 @@ def sample(
            [1., 4.],
            [1., 4.]])
     """
-    packed, values = prepare(ssm, y, method)
-    if values.ndim == 3:
-        raise InputError(f"y has the shape {values.shape}: draw for one series (n_times, n_obs) at a time")
+    job = serve("sample", ssm, y, inputs, method, state)
+    if job.y.ndim == 3:
+        raise InputError(f"y has the shape {job.y.shape}: draw for one series (n_times, n_obs) at a time")
+    assert job.rung.sample is not None
+    return np.asarray(job.rung.sample(job.packed, job.y, n_draws, random_state, inputs, state))
+
+
+def sample_one(
+    packed: Packed,
+    values: Array,
+    n_draws: int,
+    random_state: int | np.random.Generator | None,
+    inputs: npt.ArrayLike | None,
+    state: State | None,
+) -> Array:
+    """Draw paths by the gains of the sequential pass."""
     n = len(values)
     done = run(packed, values, inputs, state, GAINS | FILTERED)
     if done.state.rank:

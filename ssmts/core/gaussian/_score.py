@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._adjoint import Gradient, Whole, backward
-from ssmts.core.gaussian._forward import FILTERED, GAINS, over_time, prepare, run
-from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._forward import FILTERED, GAINS, over_time, run
+from ssmts.core.gaussian._ladder import serve
+from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError
 
@@ -61,15 +62,18 @@ def score(
     >>> score(white, [[2.0], [1.0]], wrt=("obs_cov",))[1].obs_cov    # sum of (y^2 / r - 1) / 2r
     array([[1.5]])
     """
-    packed, values = prepare(ssm, y, method)
+    packed = pack(ssm)
     names = tuple(name for name in PARAMETERS if getattr(packed.ssm, name) is not None) if wrt is None else tuple(wrt)
     for name in names:
         if name not in PARAMETERS or getattr(packed.ssm, name) is None:
             what = "the model does not have it" if name in PARAMETERS else f"choose from {', '.join(PARAMETERS)}"
             raise InputError(f"wrt names {name!r}: {what}")
-    if values.ndim == 2:
-        return _score_one(packed, values, names, inputs, state)
-    parts = [_score_one(packed, one, names, inputs, state) for one in values]
+    job = serve("score", packed, y, inputs, method, state, names)
+    assert job.rung.score is not None
+    if job.rung.batched or job.y.ndim == 2:
+        done: tuple[Any, LinearGaussianSSM] = job.rung.score(job.packed, job.y, names, inputs, state)
+        return done
+    parts = job.each(job.rung.score, names, inputs, state)
     total: Any = (None if fields[0] is None else _sum(fields) for fields in zip(*(gradient for _, gradient in parts)))
     return np.array([loglik for loglik, _ in parts]), LinearGaussianSSM(*total)
 
@@ -80,9 +84,10 @@ def _sum(fields: tuple[Any, ...]) -> Any:
     return np.sum(fields, axis=0)
 
 
-def _score_one(
+def score_one(
     packed: Packed, y: Array, names: tuple[str, ...], inputs: npt.ArrayLike | None, state: State | None
 ) -> tuple[float, LinearGaussianSSM]:
+    """The score of one series by one pass forward and one back."""
     ssm, n, dx, dy = packed.ssm, len(y), len(packed.start.mean), y.shape[1]
 
     def room(fields: tuple[str, ...], *size: int, each: bool = False) -> Array:

@@ -13,8 +13,8 @@ from ssmts.core.gaussian._backward import (
     smoothing_error,
     step_back,
 )
-from ssmts.core.gaussian._filter import stack
-from ssmts.core.gaussian._forward import FILTERED, GAINS, dot, infinities, over_time, prepare, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, dot, infinities, over_time, run
+from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._predict import new_moves
@@ -170,13 +170,17 @@ def smooth(
     >>> smooth(level, [[1.0], [np.nan], [4.0]]).smoothed_mean.ravel()
     array([1.75, 2.5 , 3.25])
     """
-    packed, values = prepare(ssm, y, method)
-    if values.ndim == 3:
-        return SmoothResult(*stack([_smooth_one(packed, one, inputs, state) for one in values]))
-    return _smooth_one(packed, values, inputs, state)
+    job = serve("smooth", ssm, y, inputs, method, state)
+    assert job.rung.smooth is not None
+    if job.rung.batched or job.y.ndim == 2:
+        one: SmoothResult = job.rung.smooth(job.packed, job.y, inputs, state)
+        return one
+    many: SmoothResult = stack(job.each(job.rung.smooth, inputs, state))
+    return many
 
 
-def _smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
+def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
+    """The smoother of one series by one pass forward and one back."""
     done = run(packed, y, inputs, state, GAINS | FILTERED)
     trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
     rows = len(trace.rank)

@@ -1,0 +1,19 @@
+"""The sequential rung, which claims everything: rows are absorbed one scalar at a time, whatever the model and the holes."""
+
+from ssmts.core.gaussian._filter import filter_one, loglik_one
+from ssmts.core.gaussian._ladder import Rung
+from ssmts.core.gaussian._sample import sample_one
+from ssmts.core.gaussian._score import score_one
+from ssmts.core.gaussian._smooth import smooth_one
+
+RUNG = Rung(
+    name="sequential",
+    cost="n_obs n_states^2 / 2 a row, and what the non-zero entries of the transition that mix states ask for",
+    claims="every model: time-varying, missing, singular, exact diffuse start",
+    refuses=lambda job: "",
+    loglik=loglik_one,
+    filter=filter_one,
+    smooth=smooth_one,
+    score=score_one,
+    sample=sample_one,
+)
