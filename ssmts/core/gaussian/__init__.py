@@ -9,11 +9,12 @@
 array([[3.]])
 """
 
-from ssmts.core.gaussian._filter import filter, forecast, loglik, step
+from ssmts.core.gaussian._filter import filter, forecast, loglik
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
 from ssmts.core.gaussian._simulate import simulate
 from ssmts.core.gaussian._smooth import smooth
+from ssmts.core.gaussian._step import step
 
 __all__ = ["Packed", "filter", "forecast", "loglik", "pack", "sample", "score", "simulate", "smooth", "step"]
