@@ -180,6 +180,24 @@ class SmoothResult(NamedTuple):
     process_auxiliary_residual: Array
 
 
+class SmoothedMoments(NamedTuple):
+    """What `ssmts.core.gaussian.moments` returns, time first; a batch adds a leading axis of series.
+
+    Attributes
+    ----------
+    loglik : float
+    mean, cov : (n_times, n_states), (n_times, n_states, n_states)
+        Of each state given all rows.
+    lag_one : (n_times - 1, n_states, n_states)
+        Row ``t`` is the covariance of ``x[t+1]`` (lines) and ``x[t]`` (columns) given all rows.
+    """
+
+    loglik: float
+    mean: Array
+    cov: Array
+    lag_one: Array
+
+
 class ForecastResult(NamedTuple):
     """What `ssmts.core.gaussian.forecast` returns: the next rows and their states, each given the past only.
 

@@ -10,6 +10,7 @@ array([[3.]])
 """
 
 from ssmts.core.gaussian._filter import filter, forecast, loglik
+from ssmts.core.gaussian._moments import lag_one, moments
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
@@ -17,4 +18,17 @@ from ssmts.core.gaussian._simulate import simulate
 from ssmts.core.gaussian._smooth import smooth
 from ssmts.core.gaussian._step import step
 
-__all__ = ["Packed", "filter", "forecast", "loglik", "pack", "sample", "score", "simulate", "smooth", "step"]
+__all__ = [
+    "Packed",
+    "filter",
+    "forecast",
+    "lag_one",
+    "loglik",
+    "moments",
+    "pack",
+    "sample",
+    "score",
+    "simulate",
+    "smooth",
+    "step",
+]

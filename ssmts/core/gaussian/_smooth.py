@@ -1,6 +1,6 @@
 """The smoother: states and disturbances given the whole series, by one pass back over the stored gains."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from ssmts.core.gaussian._backward import (
     smoothing_error,
     step_back,
 )
-from ssmts.core.gaussian._forward import FILTERED, GAINS, dot, infinities, over_time, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
 from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
@@ -181,6 +181,24 @@ def smooth(
 
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
     """The smoother of one series by one pass forward and one back."""
+    done = smooth_pass(packed, y, inputs, state)
+    return _disturbances(packed, done.mean, done.cov, done.r, done.N, done.u, done.E)
+
+
+class Smoothed(NamedTuple):
+    """What the two passes of the smoother leave."""
+
+    forward: Pass
+    mean: Array  # (n, dx)
+    cov: Array  # (n, dx, dx)
+    r: Array  # (n, dx) of the state predicted from row t
+    N: Array  # (n, dx, dx)
+    u: Array  # (n, dy) of the observations
+    E: Array  # (n, dy, dy)
+
+
+def smooth_pass(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Smoothed:
+    """One pass forward and one back."""
     done = run(packed, y, inputs, state, GAINS | FILTERED)
     trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
     rows = len(trace.rank)
@@ -201,7 +219,7 @@ def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: St
         if done.state.rank:
             left = np.eye(A.shape[2]) * columns[:, None, :] - A_t @ N1 @ A
             cov += infinities(A @ left @ A_t)
-    return _disturbances(packed, mean, cov, ahead_r, ahead_N, u, E)
+    return Smoothed(done, mean, cov, ahead_r, ahead_N, u, E)
 
 
 def _disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u: Array, E: Array) -> SmoothResult:
