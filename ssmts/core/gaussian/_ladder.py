@@ -18,8 +18,8 @@ from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
-MODULES = {"sequential": "_sequential"}
-ORDER = ("sequential",)  # in which "auto" asks: the fastest first; rungs that are not here serve by name only
+MODULES = {"schur": "_schur", "sequential": "_sequential"}
+ORDER = ("schur", "sequential")  # in which "auto" asks: the fastest first; rungs that are not here serve by name only
 
 
 class Job(NamedTuple):

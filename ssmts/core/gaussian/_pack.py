@@ -12,6 +12,7 @@ from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError
 
 EVER = 2**62  # rows that a model without time-varying matrices can serve
+VALUES = {"process_cov", "obs_cov", "initial_mean", "initial_cov", "state_offset", "obs_offset"}
 COVARIANCES = ("process_cov", "obs_cov", "initial_cov", "initial_diffuse_cov")
 
 
@@ -48,6 +49,7 @@ class Packed(NamedTuple):
     offset: Array  # state offset (0, 1 or n, n_states)
     factor: Array  # of the prior's diffuse_cov (n_states, rank)
     parts: tuple[Rows, tuple[Index, ...], Rows, Rows, Array]  # transition, its moves, noise, observation, obs_cov
+    kept: dict[str, Any]  # what rungs have found out about the structure, whatever the values in `VALUES`
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -140,7 +142,8 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     offset = np.zeros((0, sizes["x"])) if ssm.state_offset is None else np.array(get("state_offset"), order="C")
     layout, values = _flatten(sizes, parts)
     lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
-    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts))
+    kept = old.kept if old and changed <= VALUES else {}
+    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts), kept)
 
 
 def _is_full(obs_cov: Array) -> bool:
