@@ -6,6 +6,7 @@ settled here, once.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -366,7 +367,9 @@ def _quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
         values = X.to_numpy()
     else:
         return None
-    if values.ndim != form.ndim or not values.size or np.isinf(values).any():
+    if values.ndim != form.ndim or not values.size:
+        return None
+    if math.isinf(values.item()) if values.size == 1 else np.isinf(values).any():
         return None
     rows = values.reshape(len(values), -1)
     return [SeriesRows(0, rows, None)] if rows.shape[1] == len(form.outputs) else None

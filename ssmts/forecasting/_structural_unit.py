@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..components import Component, Composition
 from ..components.transforms import Array
-from ..core.gaussian import Packed, filter, forecast, pack, simulate, step
+from ..core.gaussian import Packed, Stream, filter, forecast, pack, simulate
 from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
 
@@ -109,7 +109,9 @@ def update_unit(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUn
     """The unit after more rows; parameters stay."""
     if len(y) == 1 and unit.covariates is None:
         packed = ready(unit.components, unit.parameters)[1]
-        return unit._replace(state=step(packed, unit.state, y - unit.shift)[0])
+        stream = Stream(packed, unit.state)
+        stream.step(float(y[0]) - unit.shift)
+        return unit._replace(state=stream.state)
     return unit._replace(state=advance(unit, y, X, unit.state).state)
 
 

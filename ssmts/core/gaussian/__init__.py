@@ -17,9 +17,11 @@ from ssmts.core.gaussian._score import score
 from ssmts.core.gaussian._simulate import simulate
 from ssmts.core.gaussian._smooth import smooth
 from ssmts.core.gaussian._step import step
+from ssmts.core.gaussian._stream import Stream
 
 __all__ = [
     "Packed",
+    "Stream",
     "filter",
     "forecast",
     "lag_one",

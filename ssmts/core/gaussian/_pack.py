@@ -50,6 +50,7 @@ class Packed(NamedTuple):
     factor: Array  # of the prior's diffuse_cov (n_states, rank)
     parts: tuple[Rows, tuple[Index, ...], Rows, Rows, Array]  # transition, its moves, noise, observation, obs_cov
     kept: dict[str, Any]  # what rungs have found out about the structure, whatever the values in `VALUES`
+    derived: dict[Any, Any]  # what functions have made once of all values, by their own keys
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -143,7 +144,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     layout, values = _flatten(sizes, parts)
     lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
     kept = old.kept if old and changed <= VALUES else {}
-    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts), kept)
+    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts), kept, {})
 
 
 def _is_full(obs_cov: Array) -> bool:

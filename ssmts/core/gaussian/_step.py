@@ -1,29 +1,33 @@
 """The single step of a stream."""
 
-import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._filter import observed
-from ssmts.core.gaussian._forward import NOTHING, begin, drive, forward, infinities, over_time, unresolved, unsound
-from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._stream import Stream
 from ssmts.core.types import Innovation, LinearGaussianSSM, State
-from ssmts.exceptions import InputError
 
 
 def step(
-    ssm: LinearGaussianSSM | Packed, state: State, y_row: npt.ArrayLike, inputs: npt.ArrayLike | None = None
+    ssm: LinearGaussianSSM | Packed,
+    state: State,
+    y_row: npt.ArrayLike,
+    inputs: npt.ArrayLike | None = None,
+    dt: float | None = None,
 ) -> tuple[State, Innovation]:
     """Take in one row: what was new in it, and the state of the next row.
 
     Parameters
     ----------
     ssm : LinearGaussianSSM or Packed
-        Pass a `Packed` where speed matters: packing costs more than the step. Of `TimeVarying` matrices row 0 is used.
+        Pass a `Packed` where speed matters, or keep a `Stream`: packing costs more than the step. Of `TimeVarying` matrices
+        row 0 is used.
     state : State
         The prediction of this row; it is not changed.
     y_row : (n_obs,)
         NaN where missing.
     inputs : (n_inputs,), optional
+    dt : int, default 1
+        How many rows this one lies after the one before; those between are missing, and cost a step each.
 
     Raises
     ------
@@ -41,19 +45,8 @@ def step(
     >>> state.mean, state.cov, innovation.value
     (array([1.]), array([[1.5]]), array([2.]))
     """
-    packed = ssm if type(ssm) is Packed else pack(ssm)
-    y = np.array(y_row, dtype=np.float64, ndmin=2)
-    n_obs = len(packed.parts[3].ptr) - 1
-    if y.shape != (1, n_obs) or np.isinf(y).any():
-        raise InputError(f"y_row is {y_row!r}: pass {n_obs} finite numbers or NaN")
-    b, y = drive(packed, y, None if inputs is None else np.asarray(inputs, dtype=float)[None])
-    m, P, A = begin(packed, state)
-    v, S = np.empty((1, n_obs)), np.empty((1, n_obs, n_obs))
-    here = (packed.layout, packed.values, b, y, np.arange(len(m)), m, P, A, False)
-    gain, rank, _, _, wrong = forward(*here, NOTHING.loglik, v, S, *NOTHING[3:])
-    if wrong:
-        raise unsound(0, wrong, m, P)
-    if not state.rank:
-        return State(m, P, state.diffuse_cov, 0), Innovation(v[0], S[0], gain, 0)
-    S[0] += infinities(observed(over_time(packed.ssm.observation, 1)[0], state.diffuse_cov))
-    return State(m, P, unresolved(A, rank), rank), Innovation(v[0], S[0], gain, state.rank - rank)
+    stream = Stream(ssm, state)
+    if dt is not None and dt != 1:
+        stream.skip(dt)
+    stream.step(y_row, inputs)
+    return stream.state, stream.innovation
