@@ -80,13 +80,13 @@ def filter(
 def filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
     """The filter of one series, one scalar observation at a time."""
     done = run(packed, y, inputs, state, FILTERED | PREDICTED)
-    _show_infinities(packed, state, done)
+    show_infinities(packed, state, done)
     kept = done.trace
     means = kept.predicted_m, kept.predicted_P, kept.m, kept.P
     return FilterResult(done.loglik, kept.loglik, *means, kept.v, kept.S, done.n_diffuse, done.state)
 
 
-def _show_infinities(packed: Packed, state: State | None, done: Pass) -> None:
+def show_infinities(packed: Packed, state: State | None, done: Pass) -> None:
     """Add kappa A A' to the covariances of the rows that are partly diffuse, in the limit."""
     trace, rows, first = done.trace, len(done.trace.rank), begin(packed, state)[2]
     if not first.shape[1]:

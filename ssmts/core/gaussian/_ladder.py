@@ -18,8 +18,9 @@ from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
-MODULES = {"schur": "_schur", "sequential": "_sequential"}
-ORDER = ("schur", "sequential")  # in which "auto" asks: the fastest first; rungs that are not here serve by name only
+MODULES = {"shared": "_shared", "schur": "_schur", "sequential": "_sequential"}
+# in which "auto" asks: the fastest first; rungs that are not here serve by name only
+ORDER = ("shared", "schur", "sequential")
 
 
 class Job(NamedTuple):

@@ -103,7 +103,7 @@ def score_one(
     if full:
         kept = done.trace.m, done.trace.P, done.trace.A, done.trace.rank
         whole = Whole(*kept, np.zeros((dx, dx)), room(("transition",), dx, dx), room(("observation",), dy, dx))
-    support, driven = _support(packed, names), inputs is not None
+    support, driven = support_of(packed, names), inputs is not None
     out = Gradient(
         room(("process_cov", "process_loading"), len(support), len(support)),
         room(("state_offset", "input_matrix"), dx, each=driven),
@@ -112,13 +112,13 @@ def score_one(
     )
     r, N = np.zeros(dx), np.zeros((dx, dx))
     backward(packed.layout, packed.values, done.y, done.place, done.trace.row, support, out, r, N, whole)
-    parts = _parts(ssm, names, out, whole, support, inputs)
+    parts = parts_of(ssm, names, out, whole, support, inputs)
     parts |= {"initial_mean": r, "initial_cov": 0.5 * (np.outer(r, r) - N)}
     chosen: Any = (parts[name] if name in names else None for name in LinearGaussianSSM._fields)
     return done.loglik, LinearGaussianSSM(*chosen)
 
 
-def _support(packed: Packed, names: tuple[str, ...]) -> Index:
+def support_of(packed: Packed, names: tuple[str, ...]) -> Index:
     """The states on which the derivative with respect to V = G Q G' is wanted."""
     loading = packed.ssm.process_loading
     if loading is None or "process_loading" in names:
@@ -126,7 +126,7 @@ def _support(packed: Packed, names: tuple[str, ...]) -> Index:
     return np.flatnonzero((over_time(loading, packed.n_times) != 0).any(axis=(0, 2)))
 
 
-def _parts(
+def parts_of(
     ssm: LinearGaussianSSM,
     names: tuple[str, ...],
     out: Gradient,

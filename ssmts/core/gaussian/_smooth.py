@@ -182,7 +182,7 @@ def smooth(
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
     """The smoother of one series by one pass forward and one back."""
     done = smooth_pass(packed, y, inputs, state)
-    return _disturbances(packed, done.mean, done.cov, done.r, done.N, done.u, done.E)
+    return disturbances(packed, done.mean, done.cov, done.r, done.N, done.u, done.E)
 
 
 class Smoothed(NamedTuple):
@@ -222,9 +222,12 @@ def smooth_pass(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
     return Smoothed(done, mean, cov, ahead_r, ahead_N, u, E)
 
 
-def _disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u: Array, E: Array) -> SmoothResult:
-    """Observation noise R u with covariance R - R E R, shocks Q G'r with covariance Q - Q G'N G Q."""
-    n = len(mean)
+def disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u: Array, E: Array) -> SmoothResult:
+    """Observation noise R u with covariance R - R E R, shocks Q G'r with covariance Q - Q G'N G Q.
+
+    Of many series, mean, r and u have a leading axis, and so have the fields of the result that depend on them.
+    """
+    n = len(cov)
     R, Q = over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.process_cov, n)
     QG = Q if packed.ssm.process_loading is None else Q @ over_time(packed.ssm.process_loading, n).swapaxes(1, 2)
     noise, noise_known = dot(R, u), R @ E @ R
