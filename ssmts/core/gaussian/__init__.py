@@ -10,6 +10,7 @@ array([[3.]])
 """
 
 from ssmts.core.gaussian._filter import filter, forecast, loglik
+from ssmts.core.gaussian._many import many
 from ssmts.core.gaussian._moments import lag_one, moments
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._sample import sample
@@ -26,6 +27,7 @@ __all__ = [
     "forecast",
     "lag_one",
     "loglik",
+    "many",
     "moments",
     "pack",
     "sample",
