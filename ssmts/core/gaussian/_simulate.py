@@ -52,9 +52,8 @@ def simulate(
     >>> states.shape, bool((states == observations).all())
     ((5, 3, 1), True)
     """
-    for name, number in (("n_times", n_times), ("n_draws", n_draws)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise InputError(f"{name} is {number!r}: pass a positive integer")
+    positive("n_times", n_times)
+    positive("n_draws", n_draws)
     packed = pack(ssm, int(n_times))
     begin = packed.start if state is None else state
     if begin.rank:
@@ -76,6 +75,12 @@ def simulate(
         x = x @ F[min(t, len(F) - 1)].T + w[:, t]
         x = x + b[min(t, len(b) - 1)] if len(b) else x
     return states, dot(H, states) + e - shift
+
+
+def positive(name: str, number: int) -> None:
+    """Refuse what is no positive integer."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise InputError(f"{name} is {number!r}: pass a positive integer")
 
 
 def _noise(cov: Array, n_draws: int, n_times: int, rng: np.random.Generator) -> Array:
