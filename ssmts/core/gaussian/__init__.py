@@ -11,8 +11,10 @@ array([[3.]])
 
 from ssmts.core.gaussian._filter import filter, forecast, loglik
 from ssmts.core.gaussian._many import many
+from ssmts.core.gaussian._marginal import marginal_loglik
 from ssmts.core.gaussian._moments import lag_one, moments
 from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._responses import forecast_cov, impulse_responses
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
 from ssmts.core.gaussian._simulate import simulate
@@ -25,9 +27,12 @@ __all__ = [
     "Stream",
     "filter",
     "forecast",
+    "forecast_cov",
+    "impulse_responses",
     "lag_one",
     "loglik",
     "many",
+    "marginal_loglik",
     "moments",
     "pack",
     "sample",
