@@ -233,3 +233,21 @@ class Innovation(NamedTuple):
     cov: Array
     loglik: float
     n_diffuse: int
+
+
+class Innovations(NamedTuple):
+    """What one row of each of many streams said that was new.
+
+    Attributes
+    ----------
+    value : (n_streams, n_obs)
+        Observation minus prediction, NaN where unobserved.
+    variance : (n_streams, n_obs)
+        Of the prediction error; infinite where the prediction is diffuse.
+    loglik : (n_streams,)
+        Contribution of the row to the log-likelihood of each stream.
+    """
+
+    value: Array
+    variance: Array
+    loglik: Array

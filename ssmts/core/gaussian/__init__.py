@@ -21,10 +21,12 @@ from ssmts.core.gaussian._simulate import simulate
 from ssmts.core.gaussian._smooth import smooth
 from ssmts.core.gaussian._step import step
 from ssmts.core.gaussian._stream import Stream
+from ssmts.core.gaussian._streams import Streams
 
 __all__ = [
     "Packed",
     "Stream",
+    "Streams",
     "filter",
     "forecast",
     "forecast_cov",

@@ -130,6 +130,16 @@ def move(index: Index, value: Array, F: Block, t: int, b: Array, moves: Moves, m
         W[0, a] = x
     for a in range(mixed.size):
         m[place[free[a]]] = W[0, a]
+    rotate(place, cycles)
+    if b.shape[0] > 0:
+        c = 0 if b.shape[0] == 1 else t
+        for j in range(F.n):
+            m[place[j]] += b[c, j]
+
+
+@part
+def rotate(place: Index, cycles: Index) -> None:
+    """Move the names of the states."""
     i = 0
     while i < cycles.size:
         last = i + cycles[i]
@@ -138,10 +148,6 @@ def move(index: Index, value: Array, F: Block, t: int, b: Array, moves: Moves, m
             place[cycles[j]] = place[cycles[j + 1]]
         place[cycles[last]] = kept
         i = last + 1
-    if b.shape[0] > 0:
-        c = 0 if b.shape[0] == 1 else t
-        for j in range(F.n):
-            m[place[j]] += b[c, j]
 
 
 @rare
