@@ -14,11 +14,13 @@ more than ``y``: row 0 is the prior and row ``n`` is the state of the first row 
 to forecast, update or simulate from; there the counting of `TimeVarying` rows starts at 0 again.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from ssmts.core.linalg.discretize import discretize
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Index: TypeAlias = npt.NDArray[np.int64]
@@ -94,6 +96,78 @@ class LinearGaussianSSM(NamedTuple):
     process_loading: Matrix | None = None
     input_matrix: Matrix | None = None
     feedthrough: Matrix | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousSSM:
+    """A linear Gaussian model in continuous time, seen whenever a row comes.
+
+    The state moves by ``dx = drift @ x dt + diffusion @ dw`` with standard Brownian motions w, and a row at time t is
+    ``y = observation @ x(t) + obs_offset + e`` with ``e ~ N(0, obs_cov)``. The prior is that of the state at the first row.
+
+    Parameters
+    ----------
+    drift : (n_states, n_states)
+    diffusion : (n_states, n_shocks)
+    observation : (n_obs, n_states)
+    obs_cov : (n_obs, n_obs)
+    initial_mean : (n_states,)
+    initial_cov : (n_states, n_states)
+    initial_diffuse_cov : (n_states, n_states), optional
+    obs_offset : (n_obs,), optional
+
+    Examples
+    --------
+    Brownian motion seen at irregular times:
+
+    >>> import numpy as np
+    >>> one = np.eye(1)
+    >>> motion = ContinuousSSM(0 * one, one, one, one, np.zeros(1), one)
+    >>> motion.discretise(np.diff([0.0, 0.5, 3.0])).process_cov.values.ravel()
+    array([0.5, 2.5])
+    """
+
+    drift: Array
+    diffusion: Array
+    observation: Array
+    obs_cov: Array
+    initial_mean: Array
+    initial_cov: Array
+    initial_diffuse_cov: Array | None = None
+    obs_offset: Array | None = None
+    derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)  # as in a `Packed`
+
+    def over(self, dts: npt.ArrayLike) -> tuple[Array, Array]:
+        """Transition and noise covariance over steps of given lengths; see `discretize`."""
+        L = np.asarray(self.diffusion, dtype=float)
+        return discretize(self.drift, L @ L.T, dts)
+
+    def discretise(self, dts: npt.ArrayLike) -> LinearGaussianSSM:
+        """The model of a series by rows, exact at their times.
+
+        Parameters
+        ----------
+        dts : (n_times,) or float
+            Time from each row to the next, 0 where rows have the same stamp; after the last row, the time until the state
+            that the filter returns. A number is the constant step of a time-invariant model.
+
+        Raises
+        ------
+        InputError, NumericalError
+            As `ssmts.core.linalg.discretize.discretize`.
+        """
+        F, Q = self.over(dts)
+        fixed = np.ndim(dts) == 0
+        return LinearGaussianSSM(
+            transition=F if fixed else TimeVarying(F),
+            process_cov=Q if fixed else TimeVarying(Q),
+            observation=self.observation,
+            obs_cov=self.obs_cov,
+            initial_mean=self.initial_mean,
+            initial_cov=self.initial_cov,
+            initial_diffuse_cov=self.initial_diffuse_cov,
+            obs_offset=self.obs_offset,
+        )
 
 
 class State(NamedTuple):
