@@ -22,11 +22,13 @@ from ssmts.core.gaussian._smooth import smooth
 from ssmts.core.gaussian._step import step
 from ssmts.core.gaussian._stream import Stream
 from ssmts.core.gaussian._streams import Streams
+from ssmts.core.gaussian._weights import contributions, weights
 
 __all__ = [
     "Packed",
     "Stream",
     "Streams",
+    "contributions",
     "filter",
     "forecast",
     "forecast_cov",
@@ -42,4 +44,5 @@ __all__ = [
     "simulate",
     "smooth",
     "step",
+    "weights",
 ]

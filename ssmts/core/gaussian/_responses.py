@@ -89,7 +89,7 @@ def _direction(shock: int | npt.ArrayLike, n_shocks: int) -> Array:
 def _cholesky(cov: Array) -> Array:
     """The lower triangle L with L L' = cov, of a singular covariance too."""
     values, vectors = np.linalg.eigh(cov)
-    L = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T).R.T
+    L = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T)[1].T
     return np.asarray(L * np.where(np.diagonal(L) < 0, -1.0, 1.0))
 
 
