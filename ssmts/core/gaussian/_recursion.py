@@ -222,3 +222,122 @@ def lagged(x: Array, c: Array, n: int, q: int, slope: Array) -> None:
             z += (2 * t + j + 2 - n) * c[t] * cs[t]
         slope[j] = s - z * shrink
     slope[0] *= 0.5
+
+
+@kernel
+def likelihood_adjoint(
+    w: Array,
+    mean: float,
+    phi: Array,
+    g: Array,
+    clear: float,
+    turn: Array,
+    slope: Array,
+    Gs: Array,
+    Ws: Array,
+    ends: Array,
+) -> Any:
+    """As `likelihood`, and the derivatives with respect to mean (returned last), phi and g, the recursion taken backwards.
+
+    ``turn`` (p,) and ``slope`` (r + 1,) receive those of phi and of g; ``Gs`` and ``Ws`` (n, r) and ``ends`` (n, 4) are work
+    space. Lags are not cut where g is zero: the slope there is not.
+    """
+    n, p, q = w.size, phi.size, g.size - 1
+    G = np.empty(q)
+    gains(phi, g, G)
+    for m in range(p):
+        turn[m] = 0.0
+    for k in range(q + 1):
+        slope[k] = 0.0
+    if not g[0] > 0.0 or clearness(phi, g[0], G, n) < clear:
+        return 0.0, 0.0, False, 0.0
+    W, a = np.zeros(BLOCK + q + 1), np.zeros(BLOCK + q + 1)
+    for i in range(q):
+        W[i] = G[i]
+    F, squares, logs, product, pos = g[0], 0.0, 0.0, 1.0, 0
+    least, unit = LEAST * g[0], 1.0 / g[0]
+    for t in range(n):
+        if not least < F:
+            return 0.0, 0.0, False, 0.0
+        v, z, first, end = w[t] - mean - a[pos], W[pos], a[pos], ends[t]
+        shrink = 1.0 / F
+        c, rho = v * shrink, z * shrink
+        end[0], end[1], end[2], end[3] = first, z, shrink, c
+        squares += v * c
+        product *= F * unit
+        if t & 15 == 15:
+            logs += math.log(product)
+            product = 1.0
+        F -= rho * z
+        pos += 1
+        ahead, behind, keep, moved = a[pos : pos + q], W[pos : pos + q], Gs[t], Ws[t]
+        for i in range(p):
+            ahead[i] += phi[i] * first
+            behind[i] += phi[i] * z
+        for i in range(q):
+            x, y = G[i], behind[i]
+            keep[i], moved[i] = x, y
+            ahead[i] += x * c
+            G[i] = x - rho * y
+            behind[i] = y - rho * x
+        if pos == BLOCK:
+            rewind(a, q)
+            rewind(W, q)
+            pos = 0
+    logs += math.log(product) + n * math.log(g[0])
+    return logs, squares, True, recursion_back(phi, g, q, n, turn, slope, Gs, Ws, ends, G, W, a)
+
+
+@part
+def recursion_back(
+    phi: Array,
+    g: Array,
+    q: int,
+    n: int,
+    turn: Array,
+    slope: Array,
+    Gs: Array,
+    Ws: Array,
+    ends: Array,
+    dG: Array,
+    dW: Array,
+    da: Array,
+) -> float:
+    """Derivatives of the log-likelihood from what a pass forward kept; returns that of the mean. The last three are rooms."""
+    p, pos, dF, mean = phi.size, BLOCK, 0.0, 0.0
+    for i in range(dW.size):
+        dW[i] = da[i] = 0.0
+    for i in range(dG.size):
+        dG[i] = 0.0
+    for t in range(n - 1, -1, -1):
+        first, z, shrink, c = ends[t, 0], ends[t, 1], ends[t, 2], ends[t, 3]
+        rho = z * shrink
+        ahead, behind, G, W = da[pos : pos + q], dW[pos : pos + q], Gs[t], Ws[t]
+        dc, drho = 0.0, -z * dF
+        for i in range(q):
+            u, x, y = ahead[i], dG[i], behind[i]
+            dc += u * G[i]
+            drho -= x * W[i] + y * G[i]
+            dG[i] = x - rho * y + c * u
+            behind[i] = y - rho * x
+        dz, dfirst = drho * shrink - rho * dF, c - dc * shrink
+        for i in range(p):
+            dz += phi[i] * behind[i]
+            dfirst += phi[i] * ahead[i]
+            turn[i] += behind[i] * z + ahead[i] * first
+        mean += c - dc * shrink
+        dF += -drho * rho * shrink - dc * c * shrink - 0.5 * shrink + 0.5 * c * c
+        pos -= 1
+        dW[pos], da[pos] = dz, dfirst
+        if pos == 0:
+            for i in range(q):
+                dW[BLOCK + i], da[BLOCK + i] = dW[i], da[i]
+            pos = BLOCK
+    slope[0] += dF
+    for i in range(q):
+        x = dG[i] + dW[pos + i]
+        slope[i + 1] += x
+        for m in range(min(i, p)):
+            slope[i - m] -= phi[m] * x
+            turn[m] -= g[i - m] * x
+    return mean

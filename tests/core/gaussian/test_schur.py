@@ -18,6 +18,7 @@ from ssmts.components import (
     TrigonometricSeason,
 )
 from ssmts.core.gaussian import loglik, pack, score
+from ssmts.core.gaussian._recursion import CLEAR, likelihood, likelihood_adjoint, likelihood_score
 from ssmts.core.gaussian._reduction import _cyclotomic, reduction
 from ssmts.core.types import LinearGaussianSSM
 from ssmts.exceptions import InputError
@@ -269,3 +270,28 @@ def test_no_shock_at_all():
     ssm = Composition([Level()]).build(np.zeros(2))
     assert loglik(ssm, np.ones((4, 1)), method="schur") == loglik(ssm, np.ones((4, 1)), method="sequential")
     assert loglik(ssm, series(4), method="schur") == -np.inf
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_the_recursion_backwards_gives_the_slopes_in_the_autoregression_and_the_autocovariances(order):
+    """Central differences, every number moved on its own."""
+    phi = np.array([0.5, -0.3, 0.2])[:order]
+    g = np.array([3.0, 1.2, 0.4, -0.3, 0.2])
+    w, n, q = series(30)[:, 0], 30, len(g) - 1
+    slope, turn = np.empty(q + 1), np.empty(order)
+    out = likelihood_adjoint(w, 0.3, phi, g, CLEAR, turn, slope, np.empty((n, q)), np.empty((n, q)), np.empty((n, 4)))
+
+    def value(numbers):
+        logs, squares, sound = likelihood(w, numbers[-1], numbers[:order].copy(), numbers[order:-1].copy(), CLEAR)
+        assert sound
+        return -0.5 * (logs + squares)
+
+    at = np.concatenate([phi, g, [0.3]])
+    moves = 1e-5 * np.eye(len(at))
+    slopes = [(value(at + move) - value(at - move)) / 2e-5 for move in moves]
+    np.testing.assert_allclose(np.concatenate([turn, slope, out[-1:]]), slopes, rtol=1e-6, atol=1e-7)
+    if order == 0:
+        same = np.empty(q + 1)
+        more = likelihood_score(w, 0.3, g, CLEAR, same, np.empty((n, q)), np.empty(n + q), np.empty(n + q))
+        np.testing.assert_allclose(same, slope, rtol=1e-10)
+        np.testing.assert_allclose(more, out, rtol=1e-10)
