@@ -121,10 +121,29 @@ def rename_back(moves: Moves) -> None:
 
 
 @part
+def shear_lines_back(index: Index, value: Array, F: Block, t: int, moves: Moves, A: Array, columns: int) -> None:
+    """A <- E'A, the shears of F[t] transposed, the last one first."""
+    g, place, shears = start(F, t), moves.place, moves.shears
+    for s in range(shears.size - 3, -1, -3):
+        p, q, e = place[shears[s]], place[shears[s + 1]], shears[s + 2]
+        x = value[g + e] if e >= 0 else 0.0
+        if p == q:
+            for k in range(columns):
+                A[p, k] *= x
+        else:
+            for k in range(columns):
+                A[q, k] += x * A[p, k]
+
+
+@part
 def move_back(index: Index, value: Array, F: Block, t: int, moves: Moves, r: Array, W: Array) -> None:
     """Take r back over a transition, r <- F[t]'r; names of states are those before it."""
-    place, mixed, free = moves.place, moves.mixed, moves.free
+    place, mixed, free, shears = moves.place, moves.mixed, moves.free, moves.shears
     g = start(F, t)
+    for s in range(shears.size - 3, -1, -3):
+        p, q, e = place[shears[s]], place[shears[s + 1]], shears[s + 2]
+        x = value[g + e] if e >= 0 else 0.0
+        r[q] = x * r[q] if p == q else r[q] + x * r[p]
     for a in range(mixed.size):
         i = place[free[a]]
         W[0, a] = r[i]
@@ -136,15 +155,34 @@ def move_back(index: Index, value: Array, F: Block, t: int, moves: Moves, r: Arr
 
 @part
 def sandwich_back(index: Index, value: Array, F: Block, t: int, moves: Moves, N: Array, W: Array) -> None:
-    """Take N back over a transition, N <- F[t]'N F[t]; names of states are those before it.
+    """Take N back over a transition, N <- F[t]'N F[t]; names of states are those before it."""
+    g, n = start(F, t), N.shape[0]
+    for s in range(moves.shears.size - 3, -1, -3):
+        p, q, e = moves.place[moves.shears[s]], moves.place[moves.shears[s + 1]], moves.shears[s + 2]
+        x = value[g + e] if e >= 0 else 0.0
+        if p == q:
+            for j in range(n):
+                N[p, j] *= x
+            for j in range(n):
+                N[j, p] *= x
+        else:
+            for j in range(n):
+                N[q, j] += x * N[p, j]
+            for j in range(n):
+                N[j, q] += x * N[j, p]
+    if moves.mixed.size > 0:
+        _sandwich_mixed(index, value, F, t, moves, N, W)
+
+
+@rare
+def _sandwich_mixed(index: Index, value: Array, F: Block, t: int, moves: Moves, N: Array, W: Array) -> None:
+    """The same for a transition that cannot be taken apart into shears.
 
     With f the lines of the mixed states, c the lines of N at their places and s the entries that these share, N is emptied
     at these places and gets f'z + z'f, where z = c + s f / 2. W is work space of three times as many lines.
     """
     place, mixed, free = moves.place, moves.mixed, moves.free
     n, g, count = N.shape[0], start(F, t), mixed.size
-    if count == 0:
-        return
     for a in range(count):
         i = place[free[a]]
         for j in range(n):

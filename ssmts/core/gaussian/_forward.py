@@ -1,19 +1,23 @@
 """One pass forward through a series, keeping what later passes ask for, and the checks at the door of every function."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._layout import Model, kernel, noise, part, rare, start, unpack
+from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor
 from ssmts.core.gaussian._predict import new_moves, predict, settle
-from ssmts.core.gaussian._update import UNSEEN, K, absorb, decorrelate, new_row, observe
+from ssmts.core.gaussian._update import UNSEEN, K, absorb, add_line, decorrelate, flush, new_row, observe
 from ssmts.core.types import Array, Index, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
 GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
+LIFTED = 8  # gains that are kept may be those of the lifted model, if there is one
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
+MANY = 48  # states from which on updates of P are held back
 
 
 class Trace(NamedTuple):
@@ -69,15 +73,16 @@ def forward(
     """Filter y, moving m, P, A to the state after it; with `probe`, only until nothing is diffuse.
 
     From `loglik_t` on, the arrays of a `Trace` to fill. Tables of observations are kept by places, of which `place` is left
-    with the last; if means and covariances are to be kept, every state stays in its place.
+    with the last; if means and covariances are kept, then by states, too.
 
     Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
     """
     model = unpack(index)
-    n, H, whole = y.shape[0], model.H, filtered_P.shape[0] + predicted_P.shape[0] > 0
-    row, W = new_row(model), np.empty((3 * model.dx, model.dx))
+    n, dx, H, whole = y.shape[0], model.dx, model.H, filtered_P.shape[0] + predicted_P.shape[0] > 0
+    row, W, M, keep = new_row(model), np.empty((3 * dx, dx)), np.empty(dx), rows.shape[0] > 0
+    held, count, product = np.empty((0 if whole or dx < MANY else 4, dx + 1)), 0, 1.0
     h = np.empty(H.size) if model.full else value
-    moves = new_moves(index, model, place, not whole)
+    moves = new_moves(index, model, place, True)
     loglik, rank, n_diffuse = 0.0, A.shape[1], 0
     for t in range(n):
         if rank > 0:
@@ -85,46 +90,71 @@ def forward(
         elif probe:
             break
         if predicted_P.shape[0] > 0:
-            copy(m, P, predicted_m, predicted_P, t)
+            copy(place, m, P, predicted_m, predicted_P, t)
         if v.shape[0] > 0:
-            innovate(index, value, model, t, y, place, m, P, W, v, S)
+            innovate(index, value, model, t, y, place, m, P, M, v, S)
         if model.full:
             if not decorrelate(index, value, model, t, y, row, h):
                 return loglik, rank, n_diffuse, t, BAD_NOISE
         else:
             observe(value, model, t, y, row)
         g = 0 if model.full else start(H, t)
-        gain, rank, sound = absorb(index, H, h, g, place, row, m, P, A, rank)
+        gain, product, rank, count, sound = absorb(
+            index, H, h, g, place, row, keep, M, m, P, A, rank, held, count, product
+        )
         if not sound:
             return loglik, rank, n_diffuse, t, BAD_VARIANCE
-        loglik += gain
         if loglik_t.shape[0] > 0:
+            gain -= 0.5 * math.log(product)
+            product = 1.0
             loglik_t[t] = gain
+        loglik += gain
         if filtered_P.shape[0] > 0:
-            copy(m, P, filtered_m, filtered_P, t)
-        if rows.shape[0] > 0:
-            for i in range(model.dy):
-                for j in range(rows.shape[2]):
-                    rows[t, i, j] = row[i, j]
+            copy(place, m, P, filtered_m, filtered_P, t)
+        if keep:
+            keep_row(place, row, whole, dx, rows[t])
         if t < ranks.shape[0]:
             ranks[t] = rank
-            for i in range(model.dx):
+            for i in range(filtered_A.shape[1]):
                 for k in range(A.shape[1]):
-                    filtered_A[t, i, k] = A[i, k]
-        predict(index, value, model, t, b, moves, m, P, A, rank, W)
+                    filtered_A[t, i, k] = A[place[i], k]
+        predict(index, value, model, t, b, moves, m, P, A, rank, held, count, W)
     if predicted_P.shape[0] > 0:
-        copy(m, P, predicted_m, predicted_P, n)
+        copy(place, m, P, predicted_m, predicted_P, n)
+    flush(P, held, count)
     settle(place, m, P, A, W)
-    return loglik, rank, n_diffuse, n, 0
+    return loglik - 0.5 * math.log(product), rank, n_diffuse, n, 0
 
 
 @part
-def copy(m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
+def copy(place: Index, m: Array, P: Array, to_m: Array, to_P: Array, t: int) -> None:
     """Write a mean and a covariance to row t."""
-    for i in range(m.size):
-        to_m[t, i] = m[i]
-        for j in range(m.size):
-            to_P[t, i, j] = P[i, j]
+    for i in range(to_m.shape[1]):
+        p = place[i]
+        to_m[t, i] = m[p]
+        for j in range(i + 1):
+            q = place[j]
+            x = P[max(p, q), min(p, q)]
+            to_P[t, i, j] = x
+            to_P[t, j, i] = x
+
+
+@rare
+def keep_row(place: Index, row: Array, whole: bool, dx: int, out: Array) -> None:
+    """Write the table of a row of observations, in the order of places, or if `whole` in that of states."""
+    for i in range(row.shape[0]):
+        for j in range(K):
+            out[i, j] = row[i, j]
+        if whole:
+            wide = (out.shape[1] - K) > dx
+            n = (out.shape[1] - K) // 2 if wide else out.shape[1] - K
+            for j in range(n):
+                out[i, K + j] = row[i, K + place[j]]
+                if wide:
+                    out[i, K + n + j] = row[i, K + dx + place[j]]
+        else:
+            for j in range(K, out.shape[1]):
+                out[i, j] = row[i, j]
 
 
 @rare
@@ -137,26 +167,25 @@ def innovate(
     place: Index,
     m: Array,
     P: Array,
-    W: Array,
+    M: Array,
     v: Array,
     S: Array,
 ) -> None:
-    """Write v = y - H m and S = H P H' + R at time t; W is work space."""
+    """Write v = y - H m and S = H P H' + R at time t; M is work space."""
     H, dy = model.H, model.dy
     g, r = start(H, t), noise(model, t)
     for i in range(dy):
         v[t, i] = y[t, i]
         for k in range(m.size):
-            W[0, k] = 0.0
+            M[k] = 0.0
         for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
             x, j = value[g + e], place[index[H.col + e]]
             v[t, i] -= x * m[j]
-            for k in range(m.size):
-                W[0, k] += x * P[j, k]
+            add_line(P, j, x, M)
         for j in range(i + 1):
             x = value[r + i * dy + j]
             for e in range(index[H.ptr + j], index[H.ptr + j + 1]):
-                x += value[g + e] * W[0, place[index[H.col + e]]]
+                x += value[g + e] * M[place[index[H.col + e]]]
             S[t, i, j] = x
             S[t, j, i] = x
 
@@ -187,16 +216,30 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
     n, dy = y.shape
     b, y = drive(packed, y, inputs)
     m, P, A = begin(packed, state)
-    dx, rank = A.shape
-    place = np.arange(dx)
+    (dx, rank), lift = A.shape, packed.lift
+    by_state = bool(keep & (FILTERED | PREDICTED))
+    if keep & GAINS and not by_state and not keep & LIFTED:
+        lift = None
+    layout, values = packed.layout, packed.values
+    if lift is not None:
+        layout, values = lift.layout, lift.values
+        b, m, P, A = (
+            lift.up(b.T).T.copy() if len(b) else np.empty((0, len(lift.sums) + dx)),
+            lift.up(m),
+            lifted_cov(lift.sums, P),
+            lift.up(A),
+        )
+    place = np.arange(len(m))
     rows = 0
     if keep & FILTERED and rank:
         copies = place.copy(), m.copy(), P.copy(), A.copy()
-        rows = forward(packed.layout, packed.values, b, y, *copies, True, *NOTHING)[2]
-    trace = new_trace(n, dx, dy, keep, rows, rank) if keep else NOTHING
-    loglik, left, _, t, wrong = forward(packed.layout, packed.values, b, y, place, m, P, A, False, *trace)
+        rows = forward(layout, values, b, y, *copies, True, *NOTHING)[2]
+    trace = new_trace(n, dx if by_state else len(m), dy, keep, rows, rank) if keep else NOTHING
+    loglik, left, _, t, wrong = forward(layout, values, b, y, place, m, P, A, False, *trace)
+    m, P, A = m[:dx].copy(), P[:dx, :dx].copy(), A[:dx]
     if wrong:
         raise unsound(t, wrong, m, P)
+    place = np.arange(dx) if by_state else place
     return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, place)
 
 

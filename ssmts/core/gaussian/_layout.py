@@ -41,8 +41,10 @@ class Model(NamedTuple):
     H: Block
     R: int
     R_times: int
+    noisy: int  # the lines of the entries of V
     mixed: int
     n_mixed: int
+    n_shears: int
 
 
 @part
@@ -55,10 +57,10 @@ def _block(index: Index, head: int, i: int, j: int) -> Any:
 @part
 def unpack(index: Index) -> Model:
     """Find the pieces of a packed model."""
-    F, i, j = _block(index, 5, 14, 0)
+    F, i, j = _block(index, 5, 15, 0)
     V, i, j = _block(index, 8, i, j)
     H, i, j = _block(index, 11, i, j)
-    return Model(index[0], index[1], index[2] != 0, F, V, H, j, index[3], i, index[4])
+    return Model(index[0], index[1], index[2] != 0, F, V, H, j, index[3], i, i + V.size, index[4], index[14])
 
 
 @part

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from ssmts.core.gaussian._backward import rename_back
+from ssmts.core.gaussian._backward import rename_back, shear_lines_back
 from ssmts.core.gaussian._layout import Block, Model, kernel, part, rare, start, unpack
-from ssmts.core.gaussian._predict import Moves, mix, move, new_moves
+from ssmts.core.gaussian._predict import Moves, mix, move, new_moves, shear_lines
 from ssmts.core.gaussian._update import (
     CONTRADICTION,
     DIFFUSE,
@@ -154,6 +154,7 @@ def _mean_ahead(
 ) -> None:
     """M <- F m + b; `still` is a mean of zeros with which the names of the states move."""
     width = m.shape[1]
+    shear_lines(index, value, model.F, t, moves, m, width)
     mix(index, value, model.F, t, moves, m, width, W)
     for a in range(moves.mixed.size):
         i = moves.place[moves.free[a]]
@@ -234,6 +235,7 @@ def means_back(
 def _transposed(index: Index, value: Array, F: Block, t: int, moves: Moves, r: Array, W: Array) -> None:
     """R <- F[t]'r; names of states are those before the transition."""
     place, mixed, free, width, g = moves.place, moves.mixed, moves.free, r.shape[1], start(F, t)
+    shear_lines_back(index, value, F, t, moves, r, width)
     for a in range(mixed.size):
         i = place[free[a]]
         for s in range(width):

@@ -4,24 +4,18 @@ A packed model is one vector of integers and one of floats, so that handing it t
 They hold the matrices by compressed rows, without their zeros; `_layout.unpack` gives the pieces their names back.
 """
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssmts.core.gaussian._lift import Lift, Rows, find_sums, lifted_cov
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError
 
 EVER = 2**62  # rows that a model without time-varying matrices can serve
 VALUES = {"process_cov", "obs_cov", "initial_mean", "initial_cov", "state_offset", "obs_offset"}
 COVARIANCES = ("process_cov", "obs_cov", "initial_cov", "initial_diffuse_cov")
-
-
-class Rows(NamedTuple):
-    """A matrix by compressed rows: its pattern is the union over time, its values carry time first, of length 1 if constant."""
-
-    ptr: Index  # (rows + 1,) where each row starts in col
-    col: Index
-    val: Array  # (n_times or 1, len(col))
 
 
 class Packed(NamedTuple):
@@ -51,6 +45,7 @@ class Packed(NamedTuple):
     parts: tuple[Rows, tuple[Index, ...], Rows, Rows, Array]  # transition, its moves, noise, observation, obs_cov
     kept: dict[str, Any]  # what rungs have found out about the structure, whatever the values in `VALUES`
     derived: dict[Any, Any]  # what functions have made once of all values, by their own keys
+    lift: Lift | None  # the same model with sums of states as further states, if that is worth while
 
     def replace(self, **fields: Any) -> "Packed":
         """Pack the same model with other values in some fields; what does not depend on them is reused.
@@ -121,6 +116,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     if "transition" in changed:
         parts[0] = compress(get("transition"))
         parts[1] = _moves(parts[0])
+    V = None
     if changed & {"process_cov", "process_loading"}:
         V = get("process_cov")
         if ssm.process_loading is not None:
@@ -144,7 +140,27 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
     layout, values = _flatten(sizes, parts)
     lengths = [len(x.values) for x in ssm if isinstance(x, TimeVarying)]
     kept = old.kept if old and changed <= VALUES else {}
-    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts), kept, {})
+    lift = _lifted(old.lift if old else None, changed, sizes, parts, V)
+    return Packed(ssm, start, min(lengths, default=EVER), layout, values, offset, factor, tuple(parts), kept, {}, lift)
+
+
+def _lifted(
+    lift: Lift | None, changed: set[str], sizes: dict[str, int], parts: list[Any], V: Array | None
+) -> Lift | None:
+    """The lifted form of a model; V is its process noise if that has changed."""
+    if "transition" in changed:
+        found = find_sums(parts[0])
+        if not found:
+            return None
+        sums, F = found
+        moves, noise = _moves(F), parts[2]
+    elif lift is None:
+        return None
+    else:
+        sums, F, moves, noise = lift[:4]
+    if V is not None:
+        noise = compress(lifted_cov(sums, V), lower=True)
+    return Lift(sums, F, moves, noise, *_flatten(sizes | {"x": sizes["x"] + len(sums)}, [F, moves, noise, *parts[3:]]))
 
 
 def _is_full(obs_cov: Array) -> bool:
@@ -157,20 +173,28 @@ def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
     head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(moves[0])]
     for part in (F, V, H):
         head += [len(part.ptr) - 1, len(part.col), len(part.val)]
-    layout = np.concatenate([head, F.ptr, F.col, V.ptr, V.col, H.ptr, H.col, *moves], dtype=np.int64)
+    head.append(len(moves[2]) // 3)
+    lines = np.repeat(np.arange(len(V.ptr) - 1), np.diff(V.ptr))
+    layout = np.concatenate([head, F.ptr, F.col, V.ptr, V.col, H.ptr, H.col, lines, *moves], dtype=np.int64)
     return layout, np.concatenate([part.ravel() for part in (F.val, V.val, H.val, R)])
 
 
-def _moves(F: Rows) -> tuple[Index, Index, Index]:
-    """The states that a transition mixes, those whose places these take over, and the cycles of places (see `Moves`)."""
-    n = len(F.ptr) - 1
-    source = np.full(n, -1)  # the state whose place a state takes over, in the end a permutation
-    for i in np.flatnonzero(np.diff(F.ptr) == 1):
-        e = F.ptr[i]
-        if F.col[e] not in source and (F.val[:, e] == 1.0).all():
-            source[i] = F.col[e]
-    mixed = np.flatnonzero(source < 0)
-    source[mixed] = free = np.setdiff1d(np.arange(n), source)
+def _moves(F: Rows) -> tuple[Index, ...]:
+    """What a transition does beside handing states on: states that it mixes, or shears, and the cycles of places (see `Moves`)."""
+    n, source = len(F.ptr) - 1, _sources(F)
+    order = _order(F, source)
+    mixed, shears = [], []
+    for i in range(n) if order is None else order:
+        entries = range(F.ptr[i], F.ptr[i + 1])
+        own = next((e for e in entries if F.col[e] == source[i]), -1)
+        lines = [] if own >= 0 and (F.val[:, own] == 1.0).all() else [(source[i], source[i], own)]
+        lines += [(source[i], F.col[e], e) for e in entries if e != own]
+        mixed += [i] if lines else []
+        shears += lines
+    if order is None or len(shears) > 3 * n:
+        shears = []
+    else:
+        mixed = []
     cycles, left = [], set(np.flatnonzero(source != np.arange(n)).tolist())
     while left:
         cycle = [min(left)]
@@ -178,7 +202,40 @@ def _moves(F: Rows) -> tuple[Index, Index, Index]:
             cycle.append(int(source[cycle[-1]]))
         left -= set(cycle)
         cycles += [len(cycle), *cycle]
-    return mixed, free, np.array(cycles, np.int64)
+    return tuple(np.array(x, np.int64).ravel() for x in (sorted(mixed), source[sorted(mixed)], shears, cycles))
+
+
+def _sources(F: Rows) -> Index:
+    """For each state the one whose place it takes over, a permutation: the one that it is handed on from, if there is one."""
+    n, lengths = len(F.ptr) - 1, np.diff(F.ptr)
+    source, taken = np.full(n, -1), np.zeros(n, bool)
+    units = (F.val == 1.0).all(axis=0)
+    for i in np.argsort(lengths, kind="stable"):
+        cols = F.col[F.ptr[i] : F.ptr[i + 1]][units[F.ptr[i] : F.ptr[i + 1]]]
+        cols = cols[~taken[cols]]
+        if cols.size:
+            source[i] = i if i in cols else cols[0]
+            taken[source[i]] = True
+    rest = np.flatnonzero(source < 0)
+    still = rest[~taken[rest]]
+    source[still] = still
+    taken[still] = True
+    source[source < 0] = np.flatnonzero(~taken)
+    return source
+
+
+def _order(F: Rows, source: Index) -> list[int] | None:
+    """The states in such an order that a place is changed after it has been read; None if there is no such order."""
+    user = np.argsort(source)  # of each place
+    readers: dict[int, set[int]] = {i: set() for i in range(len(source))}
+    for i in np.flatnonzero(np.diff(F.ptr) > 1):
+        for k in F.col[F.ptr[i] : F.ptr[i + 1]]:
+            if k != source[i]:
+                readers[int(user[k])].add(int(i))
+    try:
+        return list(TopologicalSorter(readers).static_order())
+    except CycleError:
+        return None
 
 
 def compress(values: Array, lower: bool = False, fill_down: bool = False) -> Rows:

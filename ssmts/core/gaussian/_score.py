@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._adjoint import Gradient, Whole, backward
-from ssmts.core.gaussian._forward import FILTERED, GAINS, over_time, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, LIFTED, over_time, run
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
@@ -99,19 +99,29 @@ def score_one(
 
     whole = None
     full = "transition" in names or "observation" in names
-    done = run(packed, y, inputs, state, GAINS | FILTERED if full else GAINS)
+    done = run(packed, y, inputs, state, GAINS | FILTERED if full else GAINS | LIFTED)
     if full:
         kept = done.trace.m, done.trace.P, done.trace.A, done.trace.rank
         whole = Whole(*kept, np.zeros((dx, dx)), room(("transition",), dx, dx), room(("observation",), dy, dx))
-    support, driven = support_of(packed, names), inputs is not None
+    layout, values, states, support, lift = packed.layout, packed.values, dx, support_of(packed, names), packed.lift
+    places, driven = support, inputs is not None
+    if full:
+        lift = None
+    if lift is not None:
+        layout, values, states = lift.layout, lift.values, dx + len(lift.sums)
+        places = np.concatenate([support, dx + np.flatnonzero(lift.sums[:, support].any(axis=1))])
     out = Gradient(
-        room(("process_cov", "process_loading"), len(support), len(support)),
-        room(("state_offset", "input_matrix"), dx, each=driven),
+        room(("process_cov", "process_loading"), len(places), len(places)),
+        room(("state_offset", "input_matrix"), states, each=driven),
         room(("obs_cov",), dy, dy),
         room(("obs_offset", "feedthrough"), dy, each=driven),
     )
-    r, N = np.zeros(dx), np.zeros((dx, dx))
-    backward(packed.layout, packed.values, done.y, done.place, done.trace.row, support, out, r, N, whole)
+    r, N = np.zeros(states), np.zeros((states, states))
+    backward(layout, values, done.y, done.place, done.trace.row, places, out, r, N, whole)
+    if lift is not None:
+        r, N = lift.down(r), lift.down(lift.down(N).T)
+        L = np.concatenate([np.eye(len(support)), lift.sums[places[len(support) :] - dx][:, support]])
+        out = out._replace(V=L.T @ out.V @ L, b=lift.down(out.b))
     parts = parts_of(ssm, names, out, whole, support, inputs)
     parts |= {"initial_mean": r, "initial_cov": 0.5 * (np.outer(r, r) - N)}
     chosen: Any = (parts[name] if name in names else None for name in LinearGaussianSSM._fields)

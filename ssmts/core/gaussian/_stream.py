@@ -32,7 +32,7 @@ class Room(NamedTuple):
     d: int  # (n_obs,) obs_offset
     b: int  # (n_states,) state_offset
     m: int  # (n_states,) by places, as all that follow
-    P: int  # (n_states, n_states)
+    P: int  # (n_states, n_states), its lower triangle
     A: int  # (n_states, columns) diffuse factor
     v: int  # (n_obs,) innovation
     S: int  # (n_obs, n_obs)
@@ -73,7 +73,8 @@ def innovate_row(
             for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
                 k = place[index[H.col + e]]
                 for f in range(index[H.ptr + j], index[H.ptr + j + 1]):
-                    x += value[g + e] * value[g + f] * P[k, place[index[H.col + f]]]
+                    l = place[index[H.col + f]]
+                    x += value[g + e] * value[g + f] * P[max(k, l), min(k, l)]
             S[i, j] = x
             S[j, i] = x
 
@@ -82,11 +83,13 @@ def innovate_row(
 def moves_from(index: Index, model: Model, place: Index) -> Moves:
     """The moves of a model whose states are kept at `place`."""
     free = model.mixed + model.n_mixed
-    cycles = free + model.n_mixed
+    shears = free + model.n_mixed
+    cycles = shears + 3 * model.n_shears
     return Moves(
         place,
         vector(index, model.mixed, model.n_mixed),
         vector(index, free, model.n_mixed),
+        vector(index, shears, 3 * model.n_shears),
         vector(index, cycles, index.size - cycles),
     )
 
@@ -117,13 +120,16 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
             return np.nan
     else:
         observe(value, model, 0, y, row)
-    loglik, rank, sound = absorb(index, model.H, h, g, place, row, m, P, A, which[RANK])
+    M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
+    loglik, product, rank, count, sound = absorb(
+        index, model.H, h, g, place, row, False, M, m, P, A, which[RANK], held, 0, 1.0
+    )
     if not sound:
         which[WRONG] = BAD_VARIANCE
         return np.nan
     which[RANK] = rank
-    predict(index, value, model, 0, b, moves, m, P, A, rank, W)
-    return float(loglik)
+    predict(index, value, model, 0, b, moves, m, P, A, rank, held, count, W)
+    return float(loglik - 0.5 * math.log(product))
 
 
 @kernel
@@ -132,8 +138,10 @@ def read_out(which: Index, flat: Array, first: int, m: Array, P: Array) -> None:
     for i in range(m.size):
         p = which[PLACE + i]
         m[i] = flat[first + p]
-        for j in range(m.size):
-            P[i, j] = flat[first + (1 + p) * m.size + which[PLACE + j]]
+        for j in range(i + 1):
+            q = which[PLACE + j]
+            P[i, j] = flat[first + (1 + max(p, q)) * m.size + min(p, q)]
+            P[j, i] = P[i, j]
 
 
 class Empty(NamedTuple):

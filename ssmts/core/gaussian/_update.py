@@ -7,6 +7,11 @@ K = P h' / S the state becomes m + K v, P - K S K'. Nothing is inverted, and wha
 every direction of which nothing is known, so its rank is the number of its columns. A scalar observation h sees a = h A of
 it. A rotation turns the columns until one of them, c, holds all that h sees; c leaves, the gain is K = c / (h c), and the
 other columns go on. Columns that have left are propagated along with the rest, as the yardstick of what counts as zero.
+
+**The triangle.** Of P only the lower triangle is kept. With many states it is too large for the cache next to the processor,
+and an update M M' / s of it is bound by the traffic: so up to four updates are held back, as lines of `held` (M, then 1 / s),
+and taken from P together. What is held back moves with the states, and the columns of P that an observation asks for are
+corrected by it.
 """
 
 import math
@@ -105,11 +110,27 @@ def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Arr
 
 @part
 def absorb(
-    index: Index, H: Block, h: Array, g: int, place: Index, row: Array, m: Array, P: Array, A: Array, rank: int
+    index: Index,
+    H: Block,
+    h: Array,
+    g: int,
+    place: Index,
+    row: Array,
+    keep: bool,
+    M: Array,
+    m: Array,
+    P: Array,
+    A: Array,
+    rank: int,
+    held: Array,
+    count: int,
+    product: float,
 ) -> Any:
-    """Update m, P and A by the observations in `row`; returns (log-likelihood, rank, whether all variances were sound).
+    """Update m, P and A by the observations in `row`; returns (log-likelihood, product, rank, count, whether all was sound).
 
-    Line i of H has the values h[g + e]. Of A only the first `rank` columns are still diffuse.
+    Line i of H has the values h[g + e]. Of A only the first `rank` columns are still diffuse. `product` is that of the
+    variances whose logarithm is still to be taken, `count` the number of updates held back from P . Gains are
+    written to `row` with `keep`; M is work space.
     """
     loglik, n = 0.0, m.size
     for i in range(row.shape[0]):
@@ -118,64 +139,125 @@ def absorb(
         if math.isnan(v):
             continue
         size, most = abs(v), s  # the terms of v and s added up without their cancellation
-        M = K + n
+        first, stop = index[H.ptr + i], index[H.ptr + i + 1]
         for k in range(n):
-            row[i, M + k] = 0.0
-        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+            M[k] = 0.0
+        for e in range(first, stop):
             j, x = place[index[H.col + e]], h[g + e]
             v -= x * m[j]
             size += abs(x * m[j])
-            most += x * x * P[j, j]
-            for k in range(n):
-                row[i, M + k] += x * P[j, k]
-        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            s += h[g + e] * row[i, M + place[index[H.col + e]]]
+            most += x * x * _variance(P, held, count, j)
+            add_line(P, j, x, M)
+        for c in range(count):
+            _less_held(index, H, h, g, place, first, stop, held, c, M)
+        for e in range(first, stop):
+            s += h[g + e] * M[place[index[H.col + e]]]
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
-            return loglik, rank, False
+            return loglik, product, rank, count, False
         if rank > 0:
             c = _turn(index, H, h, g, place, i, A, rank)
             if c != 0.0:
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                _resolve(row, i, c, m, P, A, rank)
+                _resolve(row, i, keep, c, M, m, P, A, rank)
                 continue
         if s <= REDUNDANT * most:
             if s < -REDUNDANT * most:
-                return loglik, rank, False
+                return loglik, product, rank, count, False
             if abs(v) > CONTRADICTION * size:
                 loglik = -np.inf
             continue
         row[i, KIND] = ORDINARY
-        loglik -= 0.5 * (LOG_2PI + math.log(s) + v * v / s)
-        _update(row, i, m, P)
-    return loglik, rank, True
+        inverse = 1.0 / s
+        loglik -= 0.5 * (LOG_2PI + v * v * inverse)
+        product *= s
+        if not (1e-75 < s < 1e75 and 1e-75 < product < 1e75):
+            loglik -= 0.5 * (math.log(product / s) + math.log(s))
+            product = 1.0
+        if keep:
+            for j in range(n):
+                row[i, K + j] = M[j] * inverse
+        gain = v * inverse
+        for j in range(n):
+            m[j] += M[j] * gain
+        if rank == 0 and held.shape[0] > 0:
+            for j in range(n):
+                held[count, j] = M[j]
+            held[count, n] = inverse
+            count += 1
+            if count == held.shape[0]:
+                count = flush(P, held, count)
+        else:
+            for j in range(n):
+                x = M[j] * inverse
+                for k in range(j + 1):
+                    P[j, k] -= x * M[k]
+        if row[i, NOISE] <= ROUNDING * s:
+            count = flush(P, held, count)
+            _clean(P, M, inverse)
+    return loglik, product, rank, count, True
 
 
 @part
-def _update(row: Array, i: int, m: Array, P: Array) -> None:
-    """The ordinary update: m += K v, P -= M M' / S with M = P h' and K = M / S."""
-    n = m.size
-    M = K + n
-    inverse = 1.0 / row[i, S]
-    root, gain = math.sqrt(inverse), row[i, V] * inverse
+def add_line(P: Array, i: int, x: float, out: Array) -> None:
+    """Add x times line i of a symmetric matrix, of which only the lower triangle is kept."""
+    for j in range(i):
+        out[j] += x * P[i, j]
+    for j in range(i, out.size):
+        out[j] += x * P[j, i]
+
+
+@part
+def _variance(P: Array, held: Array, count: int, j: int) -> float:
+    x: float = P[j, j]
+    for c in range(count):
+        x -= held[c, j] * held[c, j] * held[c, P.shape[0]]
+    return x
+
+
+@part
+def _less_held(
+    index: Index, H: Block, h: Array, g: int, place: Index, first: int, stop: int, held: Array, c: int, M: Array
+) -> None:
+    """Take from M what update c, which P has not got yet, takes from it."""
+    x = 0.0
+    for e in range(first, stop):
+        x += h[g + e] * held[c, place[index[H.col + e]]]
+    x *= held[c, M.size]
+    for k in range(M.size):
+        M[k] -= x * held[c, k]
+
+
+@rare
+def flush(P: Array, held: Array, count: int) -> int:
+    """Take the updates that were held back from P, four in one go; returns how many are left, which is none."""
+    n = P.shape[0]
+    if count == 4:
+        for i in range(n):
+            a, b = held[0, i] * held[0, n], held[1, i] * held[1, n]
+            c, d = held[2, i] * held[2, n], held[3, i] * held[3, n]
+            for j in range(i + 1):
+                P[i, j] -= a * held[0, j] + b * held[1, j] + c * held[2, j] + d * held[3, j]
+        return 0
+    for k in range(count):
+        for i in range(n):
+            a = held[k, i] * held[k, n]
+            for j in range(i + 1):
+                P[i, j] -= a * held[k, j]
+    return 0
+
+
+@rare
+def _clean(P: Array, M: Array, inverse: float) -> None:
+    """After an observation without noise: zero the lines of P of the states that it tells exactly."""
+    n = M.size
     for j in range(n):
-        x = row[i, M + j]
-        row[i, K + j] = x * inverse
-        row[i, M + j] = x * root
-        m[j] += x * gain
-    for j in range(n):
-        w = row[i, M + j]
-        for k in range(n):
-            P[j, k] -= w * row[i, M + k]
-    if row[i, NOISE] > ROUNDING * row[i, S]:
-        return
-    for j in range(n):
-        w = row[i, M + j]
-        if abs(P[j, j]) <= ROUNDING * w * w and w != 0.0:  # the observation tells state j exactly
-            for k in range(n):
+        if M[j] != 0.0 and abs(P[j, j]) <= ROUNDING * M[j] * M[j] * inverse:
+            for k in range(j + 1):
                 P[j, k] = 0.0
+            for k in range(j, n):
                 P[k, j] = 0.0
 
 
@@ -214,15 +296,16 @@ def _turn(index: Index, H: Block, h: Array, g: int, place: Index, i: int, A: Arr
 
 
 @rare
-def _resolve(row: Array, i: int, c: float, m: Array, P: Array, A: Array, last: int) -> None:
+def _resolve(row: Array, i: int, keep: bool, c: float, M: Array, m: Array, P: Array, A: Array, last: int) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
     n = m.size
-    M = K + n
     for j in range(n):
-        row[i, K + j] = A[j, last] / c
-        m[j] += row[i, K + j] * row[i, V]
+        k = A[j, last] / c
+        m[j] += k * row[i, V]
+        if keep:
+            row[i, K + j], row[i, K + n + j] = k, M[j]
     for j in range(n):
-        x = row[i, TOTAL] * row[i, K + j] - row[i, M + j]
-        for k in range(j + 1):
-            P[j, k] += x * row[i, K + k] - row[i, K + j] * row[i, M + k]
-            P[k, j] = P[j, k]
+        k = A[j, last] / c
+        x, z = (row[i, TOTAL] * k - M[j]) / c, k
+        for l in range(j + 1):
+            P[j, l] += x * A[l, last] - z * M[l]
