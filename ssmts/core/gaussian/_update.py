@@ -255,10 +255,15 @@ def _clean(P: Array, M: Array, inverse: float) -> None:
     n = M.size
     for j in range(n):
         if M[j] != 0.0 and abs(P[j, j]) <= ROUNDING * M[j] * M[j] * inverse:
-            for k in range(j + 1):
-                P[j, k] = 0.0
-            for k in range(j, n):
-                P[k, j] = 0.0
+            _forget(P, j)
+
+
+@rare
+def _forget(P: Array, j: int) -> None:
+    for k in range(j + 1):
+        P[j, k] = 0.0
+    for k in range(j, P.shape[0]):
+        P[k, j] = 0.0
 
 
 @rare
@@ -309,3 +314,15 @@ def _resolve(row: Array, i: int, keep: bool, c: float, M: Array, m: Array, P: Ar
         x, z = (row[i, TOTAL] * k - M[j]) / c, k
         for l in range(j + 1):
             P[j, l] += x * A[l, last] - z * M[l]
+    if row[i, NOISE] <= ROUNDING * row[i, TOTAL]:
+        for j in range(n):
+            k = A[j, last] / c
+            if k != 0.0 and abs(P[j, j]) <= ROUNDING * row[i, TOTAL] * k * k:
+                _forget(P, j)
+            left, norm = 0.0, 0.0
+            for l in range(A.shape[1]):
+                norm += A[j, l] * A[j, l]
+                left += A[j, l] * A[j, l] if l < last else 0.0
+            if left <= UNSEEN * UNSEEN * norm:
+                for l in range(last):
+                    A[j, l] = 0.0
