@@ -9,7 +9,9 @@
 array([[3.]])
 """
 
+from ssmts.core.gaussian._bytes import state_from_bytes, state_to_bytes
 from ssmts.core.gaussian._filter import filter, forecast, loglik
+from ssmts.core.gaussian._late import FixedLag
 from ssmts.core.gaussian._many import many
 from ssmts.core.gaussian._marginal import marginal_loglik
 from ssmts.core.gaussian._moments import lag_one, moments
@@ -25,6 +27,7 @@ from ssmts.core.gaussian._streams import Streams
 from ssmts.core.gaussian._weights import contributions, weights
 
 __all__ = [
+    "FixedLag",
     "Packed",
     "Stream",
     "Streams",
@@ -43,6 +46,8 @@ __all__ = [
     "score",
     "simulate",
     "smooth",
+    "state_from_bytes",
+    "state_to_bytes",
     "step",
     "weights",
 ]
