@@ -15,6 +15,7 @@ from ssmts.core.gaussian._late import FixedLag
 from ssmts.core.gaussian._many import many
 from ssmts.core.gaussian._marginal import marginal_loglik
 from ssmts.core.gaussian._moments import lag_one, moments
+from ssmts.core.gaussian._news import news
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._responses import forecast_cov, impulse_responses
 from ssmts.core.gaussian._sample import sample
@@ -41,6 +42,7 @@ __all__ = [
     "many",
     "marginal_loglik",
     "moments",
+    "news",
     "pack",
     "sample",
     "score",

@@ -128,19 +128,21 @@ def weights(
            [0.5 , 0.  , 0.5 ],
            [0.25, 0.  , 0.75]])
     """
-    _choose("wrt", wrt, WRT)
-    problem, _ = _problem(ssm, y, times, of, given, state)
+    choose("wrt", wrt, WRT)
+    problem, _ = ask(ssm, y, times, of, given, state)
     size, n = problem.C.shape[1], problem.n_times
     impulses = int(np.sum(~np.isnan(problem.zeros)))
     if wrt == "observations" and given == "all" and impulses < CHEAPER * size * len(problem.times):
-        return _by_impulses(problem)[:, :, :n]
+        seen = ~np.isnan(problem.zeros)
+        whole = np.zeros((len(problem.times), size, *seen.shape))
+        whole[:, :, seen] = by_impulses(problem, *np.nonzero(seen))
+        return whole[:, :, :n]
     duals = _duals(problem)
     if wrt == "initial_mean":
         return np.array([[dual.prior for dual in row] for row in duals])
+    length = n if wrt == "observations" else len(problem.zeros)
     kept = [[dual.w[:n] if wrt == "observations" else dual.offset for dual in row] for row in duals]
-    return np.array(
-        [[_lengthen(part, n if wrt == "observations" else len(problem.zeros)) for part in row] for row in kept]
-    )
+    return np.array([[lengthen(part, length) for part in row] for row in kept])
 
 
 def contributions(
@@ -184,17 +186,14 @@ def contributions(
     >>> parts.observations.ravel(), parts.total.ravel()
     (array([0.25, 0.  , 3.  ]), array([3.25]))
     """
-    problem, values = _problem(ssm, y, times, of, given, state)
+    problem, values = ask(ssm, y, times, of, given, state)
     packed, n, n_rows = pack(ssm), problem.n_times, len(problem.zeros)
     b, minus_d = drive(packed, np.zeros_like(problem.zeros), inputs)
     b = np.broadcast_to(b, (n_rows, b.shape[1])) if len(b) == 1 else b[:n_rows]
     begin = packed.start if state is None else state
     shape = len(problem.times), problem.C.shape[1]
-    seen, prior, offsets = (
-        np.zeros((*shape, n, values.shape[1])),
-        np.zeros((*shape, len(begin.mean))),
-        np.zeros((*shape, n_rows)),
-    )
+    seen, offsets = np.zeros((*shape, n, values.shape[1])), np.zeros((*shape, n_rows))
+    prior = np.zeros((*shape, len(begin.mean)))
     for k, (t, row) in enumerate(zip(problem.times, _duals(problem))):
         for i, dual in enumerate(row):
             rows = len(dual.w)
@@ -208,17 +207,18 @@ def contributions(
     return Contributions(seen.sum(axis=(2, 3)) + prior.sum(axis=2) + offsets.sum(axis=2), seen, prior, offsets)
 
 
-def _choose(name: str, value: str, known: tuple[str, ...]) -> None:
+def choose(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not known."""
     if value not in known:
         raise InputError(f"{name} is {value!r}: choose one of {known}")
 
 
-def _problem(
+def ask(
     ssm: LinearGaussianSSM | Packed, y: npt.ArrayLike, times: npt.ArrayLike, of: str, given: str, state: State | None
 ) -> tuple[Problem, Array]:
-    """What is asked, checked, and the series."""
-    _choose("of", of, OF)
-    _choose("given", given, GIVEN)
+    """What is asked, once it is checked, and the series."""
+    choose("of", of, OF)
+    choose("given", given, GIVEN)
     packed = pack(ssm)
     values = series(y, packed)
     if values.ndim == 3:
@@ -232,7 +232,7 @@ def _problem(
     start = begin._replace(mean=np.zeros_like(begin.mean))
     nothing = dict.fromkeys(("state_offset", "obs_offset", "input_matrix", "feedthrough"))
     bare = packed.replace(initial_mean=start.mean, **nothing)
-    zeros = _lengthen(0.0 * values, n_rows, np.nan)
+    zeros = lengthen(0.0 * values, n_rows, np.nan)
     filtered = filter_one(bare, zeros, None, start)
     _check_determined(filtered, asked, given)
     variances = np.diagonal(filtered.predicted_cov, axis1=1, axis2=2)
@@ -254,7 +254,8 @@ def _check_determined(filtered: FilterResult, times: Index, given: str) -> None:
             )
 
 
-def _lengthen(part: Array, n: int, fill: float = 0.0) -> Array:
+def lengthen(part: Array, n: int, fill: float = 0.0) -> Array:
+    """At least n rows, those that are not there filled."""
     return np.concatenate([part, np.full((max(n - len(part), 0), part.shape[1]), fill)])
 
 
@@ -291,12 +292,11 @@ def _field(values: Array) -> Any:
     return values[0] if len(values) == 1 else TimeVarying(values)
 
 
-def _by_impulses(problem: Problem) -> Array:
-    """The weights of all observations by the means for series that are zero but for one of them."""
+def by_impulses(problem: Problem, row: Index, entry: Index) -> Array:
+    """The weights (n_targets, size, entries) of some entries by the means for series that are zero but for one of them."""
     packed, zeros = problem.packed, problem.zeros
     done = run(packed, zeros, None, problem.start, GAINS | FILTERED)
-    row, entry = np.nonzero(~np.isnan(zeros))
-    result = np.zeros((len(problem.times), problem.C.shape[1], *zeros.shape))
+    result = np.zeros((len(problem.times), problem.C.shape[1], len(row)))
     C = problem.C[problem.times] if len(problem.C) > 1 else problem.C
     block = max(1, 2**22 // zeros.size)  # impulses at a time
     for first in range(0, len(row), block):
@@ -304,5 +304,5 @@ def _by_impulses(problem: Problem) -> Array:
         impulses = np.zeros((*zeros.shape, len(row[some])))
         impulses[row[some], entry[some], np.arange(len(row[some]))] = 1.0
         means = means_given(packed, zeros, done, problem.start, impulses)
-        result[:, :, row[some], entry[some]] = C @ means[problem.times]
+        result[:, :, some] = C @ means[problem.times]
     return result
