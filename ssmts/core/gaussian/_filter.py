@@ -79,7 +79,11 @@ def filter(
 
 def filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
     """The filter of one series, one scalar observation at a time."""
-    done = run(packed, y, inputs, state, FILTERED | PREDICTED)
+    return filter_result(packed, state, run(packed, y, inputs, state, FILTERED | PREDICTED))
+
+
+def filter_result(packed: Packed, state: State | None, done: Pass) -> FilterResult:
+    """What a pass that started from `state` and kept everything has found."""
     show_infinities(packed, state, done)
     kept = done.trace
     means = kept.predicted_m, kept.predicted_P, kept.m, kept.P

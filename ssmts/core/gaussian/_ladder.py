@@ -18,7 +18,13 @@ from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
-MODULES = {"shared": "_shared", "schur": "_schur", "sequential": "_sequential", "precision": "_precision"}
+MODULES = {
+    "shared": "_shared",
+    "schur": "_schur",
+    "steady": "_steady",
+    "sequential": "_sequential",
+    "precision": "_precision",
+}
 # in which "auto" asks: the fastest first; rungs that are not here serve by name only
 ORDER = ("shared", "schur", "sequential")
 

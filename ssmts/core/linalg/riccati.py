@@ -11,6 +11,8 @@ from ssmts.exceptions import InputError, NumericalError
 
 SINGULAR = 1e-10  # an innovation covariance whose correlations have a smaller eigenvalue is singular
 EXPLOSIVE = 1e-4  # a multiple root of one is computed to no better than this
+NOISE = 1e-6  # an increment of a variance that is more negative than this is noise of a sum that grows without bound
+UNSEEN = 1e6  # if predicted_cov is larger than what observations show of it by this factor, rounding is what they show
 LOST = 1e-6  # a solution that satisfies the equation no better than this is none
 
 
@@ -86,13 +88,13 @@ def solve_riccati(
     C, J = _next(F, V, H, R, X, K) - X, _symmetric(H.T @ np.linalg.solve(S, H))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         done = _double(A, C, J)
-    if done is None:
+    P = X if done is None else X + done
+    S = _symmetric(H @ P @ H.T + R)
+    if done is None or (np.diagonal(np.abs(H) @ np.abs(P) @ np.abs(H).T) > UNSEEN * np.diagonal(S)).any():
         raise NumericalError(
             "the Riccati equation has no solution: a state whose root is on or outside the unit circle is not seen by "
             "observation, so that predicted_cov grows without bound. Observe it, or take it out of the model"
         )
-    P = X + done
-    S = _symmetric(H @ P @ H.T + R)
     K = _gain(P, H, S)
     closed = F - F @ K @ H
     radius = float(np.abs(np.linalg.eigvals(closed)).max(initial=0.0))
@@ -103,7 +105,7 @@ def solve_riccati(
         )
     size = np.sqrt(np.diagonal(P))
     gap = np.abs(_next(F, V, H, R, P, K) - P)
-    if (gap > LOST * np.maximum(size[:, None] * size, np.finfo(float).tiny)).any():
+    if (gap > LOST * size[:, None] * size + 1e-12 * size.max(initial=0.0) ** 2).any():
         raise NumericalError(
             f"predicted_cov solves the Riccati equation only to {gap.max():.3g}: the variances of the model are too far apart"
         )
@@ -165,7 +167,7 @@ def _double(A: Array, C: Array, J: Array) -> Array | None:
         more = _symmetric(A @ WC @ A.T)
         J = J + _symmetric(A.T @ J @ WA)
         C, A = C + more, A @ WA
-        if not (np.isfinite(C).all() and np.isfinite(J).all()):
+        if not (np.isfinite(C).all() and np.isfinite(J).all()) or (np.diagonal(more) < -NOISE * np.diagonal(C)).any():
             return None
         if small:
             return C

@@ -106,6 +106,11 @@ def test_units_of_the_states_do_not_matter():
 def test_no_solution_is_said_in_words():
     with pytest.raises(NumericalError, match="not seen by observation"):
         solve_riccati(np.eye(2), np.eye(2), [[1.0, 0.0]], ONE)
+    walks = np.array(
+        [[1.0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    )  # a walk and the sum of two that change places are seen as one
+    with pytest.raises(NumericalError, match="not seen by observation"):
+        solve_riccati(walks, np.eye(3), [[0.6, -0.8, 0.0]], ONE)
     with pytest.raises(NumericalError, match=r"explosive state without noise"):
         solve_riccati(1.1 * ONE, 0 * ONE, ONE, ONE)
     with pytest.raises(NumericalError, match="determined exactly"):

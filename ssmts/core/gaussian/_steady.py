@@ -1,0 +1,281 @@
+"""The rung of the steady state: time-invariant models whose covariance is that of the Riccati equation, or comes to it.
+
+**A complete series** is filtered from row 0 with the gain K of the steady state, as if the prior covariance were P, that of the
+steady state. It is P + D in truth, which changes the covariance of the series by X D X', where X takes the first state to the
+series. With A = F (I - K H) and the innovations v of covariance S the steady filter finds all that this changes::
+
+    M = X' C^-1 X = sum of A'^t H' S^-1 H A^t   by doubling,   s = X' C^-1 e = sum of A'^t H' S^-1 v[t]   by one pass back
+
+so that log|C + X D X'| and the quadratic form follow from matrices of the size of the state; the diffuse part of D is
+generalised least squares. It is exact from the first row, whether or not the covariance would ever settle, and needs no
+diffuse recursion, which a few harmonics of a long season make ill conditioned.
+
+**With missing entries**, and where covariances are asked for, rows are filtered one by one until the covariance is as near to P
+as matters: a distance that shrinks by the square of the radius r of A each row adds up to 1 / (1 - r^2) of itself. From there
+on only the mean is moved, up to the next row with a hole.
+"""
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmts.core.gaussian._filter import filter_one, filter_result
+from ssmts.core.gaussian._forward import (
+    FILTERED,
+    NOTHING,
+    PREDICTED,
+    Pass,
+    Trace,
+    begin,
+    drive,
+    forward,
+    new_trace,
+    over_time,
+    unresolved,
+    unsound,
+)
+from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
+from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._settled import settled_back, settled_forward
+from ssmts.core.gaussian._update import LOG_2PI
+from ssmts.core.linalg.riccati import Riccati, solve_riccati
+from ssmts.core.types import Array, FilterResult, State, TimeVarying
+from ssmts.exceptions import NumericalError
+
+CONSTANT = ("transition", "process_cov", "process_loading", "observation", "obs_cov")
+ERROR = 1e-11  # what the distance to the steady state may add up to, relative to the covariance
+CLEAR = 1e-7  # a correction whose matrix is worse conditioned than this loses too many digits
+AT_LEAST = (
+    4  # rows until the second look at a covariance that was expected to have settled, and twice as many to the next
+)
+REMEMBERED = 8  # steady states
+
+
+class Steady(NamedTuple):
+    """A steady state in the form that the passes take."""
+
+    found: Riccati
+    whiten: Array  # L^-1 of S = L L'
+    size: Array  # standard deviations of the predicted states
+    log_det: float  # of S
+
+
+_known: OrderedDict[tuple[bytes, bytes], Steady | str] = OrderedDict()
+
+
+def steady(packed: Packed) -> Steady | str:
+    """The steady state of a model, or why there is none; the last ones are remembered."""
+    key = packed.layout.tobytes(), packed.values.tobytes()
+    known = _known.get(key)
+    if known is None:
+        known = _known[key] = _solve(packed)
+        while len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return known
+
+
+def _solve(packed: Packed) -> Steady | str:
+    ssm = packed.ssm
+    F, V, H, R = (over_time(x, 1)[0] for x in (ssm.transition, ssm.process_cov, ssm.observation, ssm.obs_cov))
+    if ssm.process_loading is not None:
+        G = over_time(ssm.process_loading, 1)[0]
+        V = G @ V @ G.T
+    try:
+        found = solve_riccati(F, V, H, R)
+        L = np.linalg.cholesky(found.innovation_cov)
+    except (NumericalError, np.linalg.LinAlgError) as error:
+        return str(error)
+    size = np.sqrt(np.diagonal(found.predicted_cov))
+    return Steady(found, np.linalg.inv(L), size, float(2 * np.log(np.diagonal(L)).sum()))
+
+
+def refuses(job: Job) -> str:
+    """Why a steady state cannot serve."""
+    varying = [name for name in CONSTANT if isinstance(getattr(job.packed.ssm, name), TimeVarying)]
+    if varying:
+        return f"{', '.join(varying)} changes with time"
+    known = steady(job.packed)
+    return known if isinstance(known, str) else ""
+
+
+def _steady(packed: Packed) -> Steady:
+    known = steady(packed)
+    if isinstance(known, str):
+        raise NumericalError(known)
+    return known
+
+
+def loglik_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Likelihood:
+    """Log-likelihood of one series."""
+    found = None if np.isnan(y).any() else _corrected(packed, _steady(packed), y, inputs, state)
+    if found is not None:
+        return found
+    done = run_steady(packed, y, inputs, state)
+    return Likelihood(done.loglik, done.n_diffuse)
+
+
+def _corrected(
+    packed: Packed, known: Steady, y: Array, inputs: npt.ArrayLike | None, state: State | None
+) -> Likelihood | None:
+    """The likelihood of a complete series; None where the correction for its start is ill conditioned."""
+    b, y = drive(packed, y, inputs)
+    m, P, factor = begin(packed, state)
+    (n, dy), (dx, rank) = y.shape, factor.shape
+    M = _information(known, packed, n)
+    D = _difference(known.found.predicted_cov, P, factor)
+    I_MD = np.eye(dx) + M @ D
+    if np.linalg.cond(I_MD) > 1 / CLEAR:
+        return None
+    sign, log_det = np.linalg.slogdet(I_MD)
+    normal = factor.T @ np.linalg.solve(I_MD, M) @ factor
+    scale = np.sqrt(np.diagonal(normal))
+    if sign <= 0 or not (scale > 0).all():
+        return None
+    roots, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
+    if rank and not roots[0] > CLEAR * roots[-1]:
+        return None
+    for _ in range(2):  # from the estimate of the first state innovations have no start to cancel
+        w, s = _pass(packed, known, b, y, m.copy())
+        s0 = np.linalg.solve(I_MD, s)
+        seen = vectors.T @ ((factor.T @ s0) / scale) / np.sqrt(roots)
+        square, explained = float(np.sum(w * w)) - s @ D @ s0, float(seen @ seen)
+        if explained < 0.5 * square:
+            break
+        m += factor @ (vectors @ (seen / np.sqrt(roots)) / scale)
+    log_det += n * known.log_det + float(np.log(roots).sum() + 2 * np.log(scale).sum())
+    return Likelihood(-0.5 * (n * dy * LOG_2PI + log_det + square - explained), rank)
+
+
+def _difference(steady_cov: Array, cov: Array, factor: Array) -> Array:
+    """What separates the steady covariance from one that starts like `cov` + infinity * factor factor'.
+
+    Only directions that the diffuse part does not cover count. Those that it covers keep their regression on the others, so
+    that the steady covariance plus the difference remains one.
+    """
+    dx, rank = factor.shape
+    if rank == dx:
+        return np.zeros((dx, dx))
+    D = cov - steady_cov
+    if rank:
+        proper = np.eye(dx) - factor @ np.linalg.pinv(factor)
+        known = proper @ steady_cov @ proper
+        W = proper + (np.eye(dx) - proper) @ steady_cov @ np.linalg.pinv(known, rcond=1e-12, hermitian=True) @ proper
+        D = W @ D @ W.T
+    return np.asarray(0.5 * (D + D.T))
+
+
+def _pass(packed: Packed, known: Steady, b: Array, y: Array, m: Array) -> tuple[Array, Array]:
+    """Whitened innovations of the steady filter, and what they say about its first state."""
+    v, place, none = np.empty_like(y), np.arange(len(m)), np.empty((0, 0))
+    settled_forward(packed.layout, packed.values, b, y, place, known.found.gain, m, v, none, none)
+    w, r = v @ known.whiten.T, np.zeros(len(m))
+    settled_back(packed.layout, packed.values, place, known.found.gain, w @ known.whiten, r)
+    return w, r
+
+
+def _information(known: Steady, packed: Packed, n: int) -> Array:
+    """The sum of A'^t H' S^-1 H A^t over n rows."""
+    A, n_states = known.found.closed_loop, len(known.size)
+    seen = known.whiten @ over_time(packed.ssm.observation, 1)[0]
+    one = seen.T @ seen
+    total, power = np.zeros((n_states, n_states)), np.eye(n_states)
+    for bit in bin(n)[2:] if n else "":
+        total = total + power.T @ total @ power
+        power = power @ power
+        if bit == "1":
+            total = one + A.T @ total @ A
+            power = power @ A
+    return total
+
+
+def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
+    """`run` that leaves the covariance alone wherever it has settled."""
+    known, (n, dy) = _steady(packed), y.shape
+    b, y = drive(packed, y, inputs)
+    m, P, A = begin(packed, state)
+    dx, rank = A.shape
+    copies = np.arange(dx), m.copy(), P.copy(), A.copy()
+    rows = forward(packed.layout, packed.values, b, y, *copies, True, *NOTHING)[2] if rank else 0
+    trace = new_trace(n, dx, dy, keep, rows, rank) if keep else NOTHING
+    holes = np.append(np.flatnonzero(np.isnan(y).any(axis=1)), n)
+    t, left, loglik, least = 0, rank, 0.0, AT_LEAST
+    wait = rows + least if rows else _wait(known, P, n)
+    while t < n:
+        hole = int(holes[np.searchsorted(holes, t)])
+        if wait == 0 and hole > t:
+            loglik += _settled(packed, known, _rows(b, t, hole), y, m, trace, t, hole)
+            P, t, least = known.found.predicted_cov.copy(), hole, AT_LEAST
+            continue
+        stop = min(n, t + 1 if wait == 0 else t + max(wait, least))
+        here = packed.layout, packed.values, _rows(b, t, stop), y[t:stop], np.arange(dx), m, P, A, False
+        gain, left, _, row, wrong = forward(*here, *_part(trace, t, stop))
+        if wrong:
+            raise unsound(t + row, wrong, m, P)
+        A = A if stop == n else np.empty((dx, 0))  # nothing is diffuse any more
+        loglik, t, least = loglik + gain, stop, 2 * least
+        wait = _wait(known, P, n)
+    return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, np.arange(dx))
+
+
+def _wait(known: Steady, P: Array, n: int) -> int:
+    """How many rows, at most n, until the covariance is near enough to the steady one; 0 if it is."""
+    shrinks = known.found.radius**2
+    scale = np.maximum(known.size, np.finfo(float).tiny ** 0.25)
+    distance = float((np.abs(P - known.found.predicted_cov) / np.outer(scale, scale)).max(initial=0.0))
+    near = ERROR * (1.0 - shrinks)
+    if distance <= near:
+        return 0
+    if near <= 0.0 or not distance < np.inf:
+        return n
+    return int(min(n, 1 + np.log(distance / near) / -np.log(max(shrinks, 1e-300))))
+
+
+def _rows(b: Array, t: int, stop: int) -> Array:
+    return b[t:stop] if len(b) > 1 else b
+
+
+def _part(trace: Trace, t: int, stop: int) -> Trace:
+    """The room that some of the rows have in a trace."""
+    ahead = slice(t, stop + 1)
+    own: Any = (field[t:stop] for field in trace)
+    return Trace(*own)._replace(predicted_m=trace.predicted_m[ahead], predicted_P=trace.predicted_P[ahead])
+
+
+def _settled(packed: Packed, known: Steady, b: Array, y: Array, m: Array, trace: Trace, t: int, stop: int) -> float:
+    """The log-likelihood of complete rows with the steady gain; moves m and fills the trace."""
+    P, S, K = known.found.predicted_cov, known.found.innovation_cov, known.found.gain
+    v, place = np.empty((stop - t, y.shape[1])), np.arange(len(m))
+    means = trace.predicted_m[t:stop], trace.m[t:stop]
+    settled_forward(packed.layout, packed.values, b, y[t:stop], place, K, m, v, *means)
+    w = v @ known.whiten.T
+    each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + np.einsum("ti,ti->t", w, w))
+    if len(trace.v):
+        trace.loglik[t:stop], trace.v[t:stop], trace.S[t:stop] = each, v, S
+        trace.predicted_m[stop], trace.predicted_P[t : stop + 1] = m, P
+    if len(trace.P):
+        filtered = P - K @ S @ K.T
+        trace.P[t:stop] = 0.5 * (filtered + filtered.T)
+    return float(each.sum())
+
+
+def filter_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
+    """The filter of one series."""
+    if not len(y):
+        return filter_one(packed, y, inputs, state)
+    return filter_result(packed, state, run_steady(packed, y, inputs, state, FILTERED | PREDICTED))
+
+
+RUNG = Rung(
+    name="steady",
+    cost="about 20 doublings of 10 n_states^3 operations for the Riccati equation; complete likelihoods then 4 n_states n_obs "
+    "operations a row and log2(n_times) times 6 n_states^3, others the sequential cost until the covariance has settled, "
+    "and 2 n_states n_obs a row from there",
+    claims="time-invariant models (offsets and inputs may vary) whose Riccati equation has a solution, with a regular "
+    "innovation_cov; to 1e-9, and to 1e-6 where the diffuse start itself is ill conditioned (few harmonics of a long season), "
+    "which the sequential rung gets wrong",
+    refuses=refuses,
+    loglik=loglik_steady,
+    filter=filter_steady,
+)
