@@ -9,7 +9,7 @@ from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, run
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._simulate import positive, simulate
+from ssmts.core.gaussian._simulate import move_all, paths, positive
 from ssmts.core.gaussian._smooth import smooth_pass
 from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, Y, decorrelate, new_row
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State
@@ -36,7 +36,8 @@ def smoothed_means(
             decorrelate(index, value, model, t, seen, row, h)
             _decorrelate_all(row, K + 2 * dx, y[t])
         _innovations(index, H, h, 0 if model.full else start(H, t), tables[t], y[t], m)
-        _move_all(index, value, model.F, t, m, W)
+        move_all(index, value, model.F, t, m, W)
+        m, W = W, m
     for t in range(n - 1, -1, -1):
         if t < n - 1:
             _noise_times(index, value, model.V, t, r, out[t])
@@ -57,7 +58,7 @@ def smoothed_means(
             for b in range(many):
                 r[j, b] = out[t, j, b] if t < n - 1 else 0.0
                 out[t, j, b] = m[j, b]
-        _move_all(index, value, model.F, t, m, W)
+        move_all(index, value, model.F, t, out[t], m)
         for j in range(dx):
             for b in range(many):
                 m[j, b] += r[j, b]
@@ -112,22 +113,6 @@ def _means_back(index: Index, H: Block, h: Array, g: int, table: Array, v: Array
             for b in range(many):
                 r[j, b] += x * u[b]
                 r1[j, b] += x * shift[b]
-
-
-@part
-def _move_all(index: Index, value: Array, F: Block, t: int, m: Array, W: Array) -> None:
-    """M <- F[t] m."""
-    g = start(F, t)
-    for i in range(F.n):
-        for b in range(m.shape[1]):
-            W[i, b] = 0.0
-        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
-            x, j = value[g + e], index[F.col + e]
-            for b in range(m.shape[1]):
-                W[i, b] += x * m[j, b]
-    for i in range(F.n):
-        for b in range(m.shape[1]):
-            m[i, b] = W[i, b]
 
 
 @part
@@ -246,10 +231,9 @@ def sample_one(
             f"the series leaves {done.state.rank} diffuse direction(s) undetermined, so no path can be drawn"
         )
     begin = packed.start if state is None else state
-    proper = State(begin.mean, begin.cov, np.zeros_like(begin.cov), 0)
-    states, simulated = simulate(packed, len(values), n_draws, random_state, state=proper, inputs=inputs)
-    difference = np.ascontiguousarray((values - simulated).transpose(1, 2, 0))
-    return states + means_given(packed, values, done, begin, difference).transpose(2, 0, 1)
+    states, simulated = paths(packed, begin, len(values), n_draws, random_state, inputs)
+    states += means_given(packed, values, done, begin, values[:, :, None] - simulated)
+    return np.ascontiguousarray(states.transpose(2, 0, 1))
 
 
 def means_given(packed: Packed, values: Array, done: Pass, begin: State, y: Array) -> Array:

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import dot, drive, over_time
+from ssmts.core.gaussian._forward import drive, over_time
+from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.types import Array, LinearGaussianSSM, State
+from ssmts.core.types import Array, Index, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
 
@@ -60,21 +61,62 @@ def simulate(
         raise InputError(
             f"the start has {begin.rank} diffuse direction(s), which no path can be drawn from: filter more rows first"
         )
+    states, observations = paths(packed, begin, n_times, n_draws, random_state, inputs)
+    return np.ascontiguousarray(states.transpose(2, 0, 1)), np.ascontiguousarray(observations.transpose(2, 0, 1))
+
+
+def paths(
+    packed: Packed,
+    begin: State,
+    n_times: int,
+    n_draws: int,
+    random_state: int | np.random.Generator | None,
+    inputs: npt.ArrayLike | None,
+) -> tuple[Array, Array]:
+    """States (n_times, n_states, n_draws) and observations of paths, of whose start only the proper part is drawn from."""
     rng = np.random.default_rng(random_state)
     model = packed.ssm
     b, shift = drive(packed, np.zeros((n_times, int(packed.layout[1]))), inputs)
-    F, H = over_time(model.transition, n_times), over_time(model.observation, n_times)
-    w = _noise(over_time(model.process_cov, n_times), n_draws, n_times, rng)
+    root = _root(over_time(model.process_cov, n_times))
     if model.process_loading is not None:
-        w = dot(over_time(model.process_loading, n_times), w)
-    e = _noise(over_time(model.obs_cov, n_times), n_draws, n_times, rng)
-    states = np.empty((n_draws, n_times, len(begin.mean)))
-    x = begin.mean + _noise(begin.cov[None], n_draws, 1, rng)[:, 0]
-    for t in range(n_times):
-        states[:, t] = x
-        x = x @ F[min(t, len(F) - 1)].T + w[:, t]
-        x = x + b[min(t, len(b) - 1)] if len(b) else x
-    return states, dot(H, states) + e - shift
+        root = over_time(model.process_loading, n_times) @ root
+    states = root @ _normal(rng, n_draws, n_times, root.shape[2])
+    R = _root(over_time(model.obs_cov, n_times))
+    observations = R @ _normal(rng, n_draws, n_times, R.shape[2])
+    x = begin.mean[:, None] + _root(begin.cov[None])[0] @ _normal(rng, n_draws, 1, len(begin.mean))[0]
+    follow(packed.layout, packed.values, b, x, states)
+    observations += over_time(model.observation, n_times) @ states
+    observations -= shift[:, :, None]
+    return states, observations
+
+
+@kernel
+def follow(index: Index, value: Array, b: Array, x: Array, w: Array) -> None:
+    """Let paths x (dx, draws) run through the transition, with the noise w (n, dx, draws), which they overwrite."""
+    F, W = unpack(index).F, np.empty(x.shape)
+    for t in range(w.shape[0]):
+        for i in range(F.n):
+            for s in range(x.shape[1]):
+                W[i, s] = w[t, i, s]
+                w[t, i, s] = x[i, s]
+        move_all(index, value, F, t, w[t], x)
+        for i in range(F.n):
+            more = b[min(t, b.shape[0] - 1), i] if b.shape[0] > 0 else 0.0
+            for s in range(x.shape[1]):
+                x[i, s] += W[i, s] + more
+
+
+@part
+def move_all(index: Index, value: Array, F: Block, t: int, m: Array, out: Array) -> None:
+    """Write F[t] m."""
+    g = start(F, t)
+    for i in range(F.n):
+        for s in range(m.shape[1]):
+            out[i, s] = 0.0
+        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
+            x, j = value[g + e], index[F.col + e]
+            for s in range(m.shape[1]):
+                out[i, s] += x * m[j, s]
 
 
 def positive(name: str, number: int) -> None:
@@ -83,8 +125,12 @@ def positive(name: str, number: int) -> None:
         raise InputError(f"{name} is {number!r}: pass a positive integer")
 
 
-def _noise(cov: Array, n_draws: int, n_times: int, rng: np.random.Generator) -> Array:
-    """Draws (n_draws, n_times, n) of N(0, cov[t]); a singular covariance has a root too."""
+def _root(cov: Array) -> Array:
+    """B with B B' = cov[t]; a singular covariance has one, too."""
     values, vectors = np.linalg.eigh(cov)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-    return dot(root, rng.standard_normal((n_draws, n_times, cov.shape[-1])))
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
+
+
+def _normal(rng: np.random.Generator, n_draws: int, n_times: int, size: int) -> Array:
+    """Standard normal numbers (n_times, size, n_draws), drawn path by path."""
+    return rng.standard_normal((n_draws, n_times, size)).transpose(1, 2, 0)
