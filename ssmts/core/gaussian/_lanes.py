@@ -64,7 +64,7 @@ def step_lanes(
     after = place.copy()
     moves = moves_from(index, model, after)
     rotate(after, moves.cycles)
-    moves = Moves(place, moves.mixed, moves.free, moves.cycles)
+    moves = Moves(place, moves.mixed, moves.free, moves.shears, moves.cycles)
     mixed = moves.mixed.size
     M, W, X = np.empty((dx, lanes)), np.empty((mixed * dx, lanes)), np.empty((mixed * mixed + mixed, lanes))
     lane = np.empty((6, lanes))
@@ -208,6 +208,9 @@ def _predict_lanes(
     """M <- F m + b, P <- F P F' + V; `after` are the places of the states then."""
     F, V, place, mixed, dx = model.F, model.V, moves.place, moves.mixed.size, model.dx
     g = start(F, 0)
+    for s in range(0, moves.shears.size, 3):
+        e = moves.shears[s + 2]
+        _shear_lanes(m, P, place[moves.shears[s]], place[moves.shears[s + 1]], value[g + e] if e >= 0 else 0.0, width)
     for a in range(mixed):
         i, mean = moves.mixed[a], mixed * mixed + a
         for k in range(width):
@@ -247,15 +250,38 @@ def _predict_lanes(
             for k in range(width):
                 P[t, k] = X[a * mixed + c, k]
     g = start(V, 0)
-    for i in range(V.n):
-        for e in range(index[V.ptr + i], index[V.ptr + i + 1]):
-            t = tri(after[i], after[index[V.col + e]])
-            for k in range(width):
-                P[t, k] += value[g + e]
+    for e in range(V.size):
+        t = tri(after[index[model.noisy + e]], after[index[V.col + e]])
+        for k in range(width):
+            P[t, k] += value[g + e]
     if b.size > 0:
         for j in range(dx):
             for k in range(width):
                 m[after[j], k] += b[j]
+
+
+@rare
+def _shear_lanes(m: Array, P: Array, p: int, q: int, x: float, width: int) -> None:
+    """Add x times state q to state p, or if they are one, multiply it by x."""
+    own, other, both = tri(p, p), tri(q, q), tri(p, q)
+    if p == q:
+        for k in range(width):
+            m[p, k] *= x
+        for j in range(m.shape[0]):
+            t = tri(p, j)
+            for k in range(width):
+                P[t, k] *= x
+        for k in range(width):
+            P[own, k] *= x
+        return
+    for k in range(width):
+        m[p, k] += x * m[q, k]
+        P[own, k] += x * (2.0 * P[both, k] + x * P[other, k])
+    for j in range(m.shape[0]):
+        if j != p:
+            t, from_ = tri(p, j), tri(q, j)
+            for k in range(width):
+                P[t, k] += x * P[from_, k]
 
 
 @kernel
@@ -279,6 +305,7 @@ def step_each(
     lanes = min(n, LANES)
     columns = factors.size // (n * dx)
     m, P, W = np.empty(dx), np.empty((dx, dx)), np.empty((3 * dx, dx))
+    M, held = np.empty(dx), np.empty((0, dx + 1))
     row, h = new_row(model), np.empty(H.size) if model.full else value
     g = 0 if model.full else start(H, 0)
     moves = new_moves(index, model, place.copy(), True)
@@ -289,7 +316,7 @@ def step_each(
         for i in range(dx):
             m[i] = means[(block * dx + i) * lanes + k]
             for j in range(i + 1):
-                P[i, j] = P[j, i] = covs[(block * (dx * (dx + 1) // 2) + tri(i, j)) * lanes + k]
+                P[i, j] = covs[(block * (dx * (dx + 1) // 2) + tri(i, j)) * lanes + k]
         A, seen = matrix(factors, s * dx * columns, dx, columns), matrix(y, s * dy, 1, dy)
         for i in range(dy):
             v[s * dy + i], variance[s * dy + i] = _one(index, value, model, i, place, m, P, A, ranks[s], seen)
@@ -299,10 +326,13 @@ def step_each(
             observe(value, model, 0, seen, row)
             sound = True
         if sound:
-            loglik[s], ranks[s], sound = absorb(index, H, h, g, place, row, m, P, A, ranks[s])
+            gain, product, rank, _, sound = absorb(
+                index, H, h, g, place, row, False, M, m, P, A, ranks[s], held, 0, 1.0
+            )
+            loglik[s], ranks[s] = gain - 0.5 * math.log(product), rank
         if not sound:
             bad = s
-        predict(index, value, model, 0, matrix(b, 0, b.size // dx, dx), moves, m, P, A, ranks[s], W)
+        predict(index, value, model, 0, matrix(b, 0, b.size // dx, dx), moves, m, P, A, ranks[s], held, 0, W)
         for i in range(dx):
             means[(block * dx + i) * lanes + k] = m[i]
             for j in range(i + 1):
@@ -323,7 +353,8 @@ def _one(
         x, p = value[g + e], place[index[H.col + e]]
         v -= x * m[p]
         for f in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            s += x * value[g + f] * P[p, place[index[H.col + f]]]
+            q = place[index[H.col + f]]
+            s += x * value[g + f] * P[max(p, q), min(p, q)]
         norm = total = 0.0
         for k in range(A.shape[1]):
             total += A[p, k] * A[p, k]
@@ -398,6 +429,11 @@ def step_means(
                         for k in range(width):
                             x[i, k] -= row[i, c + j] * x[j, k]
             _move_lanes(index, model, i, place, row, h, g, m, x, size, width, first, v, loglik)
+        for s in range(0, moves.shears.size, 3):
+            p, q, e = place[moves.shears[s]], place[moves.shears[s + 1]], moves.shears[s + 2]
+            z = value[start(model.F, 0) + e] if e >= 0 else 0.0
+            for k in range(width):
+                m[p, k] = z * m[p, k] if p == q else m[p, k] + z * m[q, k]
         for a in range(mixed):
             for k in range(width):
                 fresh[a, k] = 0.0

@@ -22,7 +22,7 @@ from ssmts.core.types import Array, Index, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
 BAD_ROW = 3  # an observation is infinite
-RANK, COLUMNS, OFFSET, WRONG, PLACE = range(5)  # of the integers that go with a flat state
+RANK, COLUMNS, OFFSET, WRONG, KEEP, PLACE = range(6)  # of the integers that go with a flat state
 
 
 class Room(NamedTuple):
@@ -122,7 +122,7 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
         observe(value, model, 0, y, row)
     M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
     loglik, product, rank, count, sound = absorb(
-        index, model.H, h, g, place, row, False, M, m, P, A, which[RANK], held, 0, 1.0
+        index, model.H, h, g, place, row, which[KEEP] != 0, M, m, P, A, which[RANK], held, 0, 1.0
     )
     if not sound:
         which[WRONG] = BAD_VARIANCE
@@ -160,7 +160,7 @@ def _empty(packed: Packed, rank: int) -> Empty:
     dx, dy, full = int(index[0]), int(index[1]), int(index[2])
     room = _room(dx, dy, rank, int(index[12]) if full else 0)
     which, flat = np.arange(-PLACE, dx), np.zeros(room.end)
-    which[:PLACE] = rank, rank, min(len(packed.offset), 1), 0
+    which[:PLACE] = rank, rank, min(len(packed.offset), 1), 0, 0
     driven = model.input_matrix is not None or model.feedthrough is not None
     if full:
         flat[room.row : room.W] = np.inf  # no row has been decorrelated

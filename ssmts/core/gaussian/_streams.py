@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian._forward import drive, unresolved
 from ssmts.core.gaussian._lanes import LANES, step_each, step_lanes, step_means
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
-from ssmts.core.gaussian._stream import PLACE, Stream
+from ssmts.core.gaussian._stream import KEEP, PLACE, Stream
 from ssmts.core.types import Array, Index, Innovations, LinearGaussianSSM, State
 from ssmts.exceptions import InputError, NumericalError
 
@@ -75,6 +75,7 @@ class Streams:
         self._leader: Stream | None = None  # has the covariance of all streams
         if start.mean.ndim == 1:
             self._leader = Stream(packed, start._replace(mean=np.zeros(n_states)))
+            self._leader._which[KEEP] = 1
             if not shared:
                 self._part()
         else:
