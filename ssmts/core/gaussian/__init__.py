@@ -17,6 +17,7 @@ from ssmts.core.gaussian._marginal import marginal_loglik
 from ssmts.core.gaussian._moments import lag_one, moments
 from ssmts.core.gaussian._news import news
 from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._residuals import row_statistics
 from ssmts.core.gaussian._responses import forecast_cov, impulse_responses
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
@@ -44,6 +45,7 @@ __all__ = [
     "moments",
     "news",
     "pack",
+    "row_statistics",
     "sample",
     "score",
     "simulate",
