@@ -2,8 +2,11 @@
 
 **Moves.** A state that a transition only hands on, as a seasonal effect or a constant coefficient (its line of F has a single,
 constant 1), keeps its place in m, P and A: what moves is its name. `Moves` says where each state is kept; the other states,
-whose values are mixed, are written to the places that have become free. Lines and columns of m, P, A, r and N are places. Of P only the
-lower triangle is kept.
+whose values are mixed, are written to the places that have become free. Lines and columns of m, P, A, r and N are places. Of P
+only the lower triangle is kept.
+
+**Shears.** Where no state is changed before another one reads it, as the level, which reads the slope, before the slope, the
+transition is a product of steps that scale a line or add a multiple of one line to another, in place.
 """
 
 from typing import NamedTuple
@@ -18,7 +21,7 @@ class Moves(NamedTuple):
     """Where states are kept, and how a transition moves them."""
 
     place: Index  # (n_states,) of each state
-    mixed: Index  # the states that get a new value,
+    mixed: Index  # the states that get a new value, none if shears do the same,
     free: Index  # and the states whose places these take over
     shears: Index  # lines (p, q, e): state p gets x_e times q, or if it is q itself, is scaled by x_e (by 0 if e is -1)
     cycles: Index  # length and members of each cycle: a member takes over the place of the next one
