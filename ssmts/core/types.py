@@ -325,3 +325,22 @@ class Innovations(NamedTuple):
     value: Array
     variance: Array
     loglik: Array
+
+
+class RobustResult(NamedTuple):
+    """What `ssmts.core.gaussian.robust_filter` returns, time first; a batch adds a leading axis of series.
+
+    Attributes
+    ----------
+    filter : FilterResult
+        Innovations, their covariance and the log-likelihood are those of the rows as the model has them, with `obs_cov` as it
+        is, given the robust state before; an outlier shows in full.
+    weights : (n_times, n_obs)
+        By what `obs_cov` was divided: 1 for an entry that was believed in full, NaN where unobserved.
+    released : (n_times,) bool
+        Rows at which the state was set free to follow, because too many in a row had been doubted.
+    """
+
+    filter: FilterResult
+    weights: Array
+    released: npt.NDArray[np.bool_]

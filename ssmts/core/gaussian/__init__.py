@@ -19,6 +19,8 @@ from ssmts.core.gaussian._news import news
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._residuals import row_statistics
 from ssmts.core.gaussian._responses import forecast_cov, impulse_responses
+from ssmts.core.gaussian._robust import IMQ, Huber, Mahalanobis, Release, StudentT, robust_filter
+from ssmts.core.gaussian._robust_stream import RobustStream
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
 from ssmts.core.gaussian._simulate import simulate
@@ -30,9 +32,15 @@ from ssmts.core.gaussian._weights import contributions, weights
 
 __all__ = [
     "FixedLag",
+    "Huber",
+    "IMQ",
+    "Mahalanobis",
     "Packed",
+    "Release",
+    "RobustStream",
     "Stream",
     "Streams",
+    "StudentT",
     "contributions",
     "filter",
     "forecast",
@@ -46,6 +54,7 @@ __all__ = [
     "news",
     "pack",
     "row_statistics",
+    "robust_filter",
     "sample",
     "score",
     "simulate",
