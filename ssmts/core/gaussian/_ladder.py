@@ -26,7 +26,7 @@ MODULES = {
     "precision": "_precision",
 }
 # in which "auto" asks: the fastest first; rungs that are not here serve by name only
-ORDER = ("shared", "schur", "sequential")
+ORDER = ("shared", "schur", "steady", "sequential")
 
 
 class Job(NamedTuple):
@@ -63,6 +63,7 @@ class Rung(NamedTuple):
     score: Callable[..., Any] | None = None  # (packed, y, names, inputs, state) -> (loglik, LinearGaussianSSM)
     sample: Callable[..., Any] | None = None  # (packed, y, n_draws, rng, inputs, state) -> (n_draws, n_times, n_states)
     batched: bool = False  # functions take (n_series, n_times, n_obs) in one call
+    pays: Callable[[Job], bool] = lambda job: True  # whether "auto" should use it where it does not refuse; cheap
 
 
 @cache
@@ -87,7 +88,8 @@ def choose(method: str, job: Job) -> Rung:
         If there is no such rung, or if it does not claim the job.
     """
     if method == "auto":
-        return next(r for r in map(rung, ORDER) if getattr(r, job.task) is not None and not r.refuses(job))
+        rungs = (r for r in map(rung, ORDER) if getattr(r, job.task) is not None)
+        return next(r for r in rungs if r.pays(job) and not r.refuses(job))
     if method not in MODULES:
         raise InputError(f"method is {method!r}: choose one of {('auto', *MODULES)}")
     named = rung(method)

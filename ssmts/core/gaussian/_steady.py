@@ -15,7 +15,6 @@ as matters: a distance that shrinks by the square of the radius r of A each row 
 on only the mean is moved, up to the next row with a hole.
 """
 
-from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,41 +37,40 @@ from ssmts.core.gaussian._forward import (
 )
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._settled import settled_back, settled_forward
+from ssmts.core.gaussian._settled import dense_back, dense_forward, sparse_back, sparse_forward
 from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.linalg.riccati import Riccati, solve_riccati
-from ssmts.core.types import Array, FilterResult, State, TimeVarying
+from ssmts.core.types import Array, FilterResult, Index, State, TimeVarying
 from ssmts.exceptions import NumericalError
 
 CONSTANT = ("transition", "process_cov", "process_loading", "observation", "obs_cov")
 ERROR = 1e-11  # what the distance to the steady state may add up to, relative to the covariance
+FEW, MANY = 6, 60  # diffuse states of which it is worth asking whether the first rows tell them apart
+ALIKE = 1e-7  # they do not if one combination is seen by less than this
 CLEAR = 1e-7  # a correction whose matrix is worse conditioned than this loses too many digits
-AT_LEAST = (
-    4  # rows until the second look at a covariance that was expected to have settled, and twice as many to the next
-)
-REMEMBERED = 8  # steady states
+AT_LEAST = 4  # rows to the second look at a covariance that should have settled, twice as many to the next
+ZEROS = 8  # entries of a dense matrix that cost as much as one of a sparse one
 
 
 class Steady(NamedTuple):
     """A steady state in the form that the passes take."""
 
     found: Riccati
+    observation: Array
     whiten: Array  # L^-1 of S = L L'
+    seen: Array  # H' L'^-1
+    ahead: Array  # F K
+    back: Array  # transpose of the closed loop
     size: Array  # standard deviations of the predicted states
     log_det: float  # of S
-
-
-_known: OrderedDict[tuple[bytes, bytes], Steady | str] = OrderedDict()
+    dense: bool  # whether the closed loop is better taken as one dense matrix
 
 
 def steady(packed: Packed) -> Steady | str:
-    """The steady state of a model, or why there is none; the last ones are remembered."""
-    key = packed.layout.tobytes(), packed.values.tobytes()
-    known = _known.get(key)
-    if known is None:
-        known = _known[key] = _solve(packed)
-        while len(_known) > REMEMBERED:
-            _known.popitem(last=False)
+    """The steady state of a model, or why there is none; found once."""
+    if "steady" not in packed.derived:
+        packed.derived["steady"] = _solve(packed)
+    known: Steady | str = packed.derived["steady"]
     return known
 
 
@@ -88,12 +86,66 @@ def _solve(packed: Packed) -> Steady | str:
     except (NumericalError, np.linalg.LinAlgError) as error:
         return str(error)
     size = np.sqrt(np.diagonal(found.predicted_cov))
-    return Steady(found, np.linalg.inv(L), size, float(2 * np.log(np.diagonal(L)).sum()))
+    log_det = float(2 * np.log(np.diagonal(L)).sum())
+    dense = F.size <= ZEROS * (np.count_nonzero(F) + 2 * found.gain.size)
+    whiten = np.linalg.inv(L)
+    seen, ahead, back = map(np.ascontiguousarray, (H.T @ whiten.T, F @ found.gain, found.closed_loop.T))
+    return Steady(found, np.ascontiguousarray(H), whiten, seen, ahead, back, size, log_det, dense)
+
+
+def pays(job: Job) -> bool:
+    """Whether the rung is faster than the sequential one, by half at least, or is needed.
+
+    In nanoseconds, from below for the sequential rung and from above for this one.
+    """
+    packed, n, (dx, dy) = job.packed, job.y.shape[-2], packed_sizes(job.packed)
+    if _varying(packed):
+        return False
+    complete = job.task == "loglik" and not np.isnan(job.y).any()
+    if complete and n > dx and not tells_apart(packed):
+        return True
+    entries = len(packed.parts[0].col) if len(packed.parts[1][0]) else 0  # if the transition mixes states
+    sequential = n * (100 * dy + 0.06 * (entries * dx + dy * dx * dx))
+    riccati = 250_000 + 12 * dx**3
+    if sequential < 2 * (riccati + n * (10 + dx * (dx + 2 * dy)) if complete else riccati):
+        return False
+    known = steady(packed)
+    if complete or isinstance(known, str):
+        return True
+    holes = np.isnan(job.y).any(axis=-1).reshape(-1, n).sum(axis=1).max(initial=0)
+    return bool((holes + 1) * _wait(known, 2 * known.found.predicted_cov, n) < n / 3)
+
+
+def packed_sizes(packed: Packed) -> tuple[int, int]:
+    """Numbers of states and of observations."""
+    return len(packed.start.mean), int(packed.layout[1])
+
+
+def tells_apart(packed: Packed) -> bool:
+    """Whether the first rows tell the diffuse states apart well enough for a sequential start; found once for a structure."""
+    if "tells_apart" not in packed.kept:
+        F, H, A = over_time(packed.ssm.transition, 1)[0], over_time(packed.ssm.observation, 1)[0], packed.factor
+        rows: list[Array] = []
+        found = True
+        if FEW <= A.shape[1] <= MANY:
+            while len(rows) * len(H) < A.shape[1]:
+                rows.append(H @ A)
+                A = F @ A
+            columns = np.vstack(rows)
+            roots = np.linalg.svd(columns / np.linalg.norm(columns, axis=0).clip(1e-300), compute_uv=False)
+            found = bool(roots[-1] > ALIKE * roots[0])
+        packed.kept["tells_apart"] = found
+    known: bool = packed.kept["tells_apart"]
+    return known
+
+
+def _varying(packed: Packed) -> list[str]:
+    return [name for name in CONSTANT if isinstance(getattr(packed.ssm, name), TimeVarying)]
 
 
 def refuses(job: Job) -> str:
     """Why a steady state cannot serve."""
-    varying = [name for name in CONSTANT if isinstance(getattr(job.packed.ssm, name), TimeVarying)]
+    varying = _varying(job.packed)
     if varying:
         return f"{', '.join(varying)} changes with time"
     known = steady(job.packed)
@@ -123,7 +175,7 @@ def _corrected(
     b, y = drive(packed, y, inputs)
     m, P, factor = begin(packed, state)
     (n, dy), (dx, rank) = y.shape, factor.shape
-    M = _information(known, packed, n)
+    M = _information(known, n)
     D = _difference(known.found.predicted_cov, P, factor)
     I_MD = np.eye(dx) + M @ D
     if np.linalg.cond(I_MD) > 1 / CLEAR:
@@ -168,18 +220,29 @@ def _difference(steady_cov: Array, cov: Array, factor: Array) -> Array:
 
 def _pass(packed: Packed, known: Steady, b: Array, y: Array, m: Array) -> tuple[Array, Array]:
     """Whitened innovations of the steady filter, and what they say about its first state."""
-    v, place, none = np.empty_like(y), np.arange(len(m)), np.empty((0, 0))
-    settled_forward(packed.layout, packed.values, b, y, place, known.found.gain, m, v, none, none)
+    v, place = _innovate(packed, known, b, y, m, np.empty((0, 0)))
     w, r = v @ known.whiten.T, np.zeros(len(m))
-    settled_back(packed.layout, packed.values, place, known.found.gain, w @ known.whiten, r)
+    if known.dense:
+        dense_back(known.back, known.seen, w, r)
+    else:
+        sparse_back(packed.layout, packed.values, place, known.found.gain, w @ known.whiten, r)
     return w, r
 
 
-def _information(known: Steady, packed: Packed, n: int) -> Array:
+def _innovate(packed: Packed, known: Steady, b: Array, y: Array, m: Array, predicted: Array) -> tuple[Array, Index]:
+    """Innovations of the steady filter, and the place of each state after y; moves m there."""
+    v, place, found = np.empty_like(y), np.arange(len(m)), known.found
+    if known.dense:
+        dense_forward(found.closed_loop, known.ahead, known.observation, b, y, m, v, predicted)
+    else:
+        sparse_forward(packed.layout, packed.values, b, y, place, found.gain, m, v, predicted)
+    return v, place
+
+
+def _information(known: Steady, n: int) -> Array:
     """The sum of A'^t H' S^-1 H A^t over n rows."""
     A, n_states = known.found.closed_loop, len(known.size)
-    seen = known.whiten @ over_time(packed.ssm.observation, 1)[0]
-    one = seen.T @ seen
+    one = known.seen @ known.seen.T
     total, power = np.zeros((n_states, n_states)), np.eye(n_states)
     for bit in bin(n)[2:] if n else "":
         total = total + power.T @ total @ power
@@ -246,15 +309,14 @@ def _part(trace: Trace, t: int, stop: int) -> Trace:
 def _settled(packed: Packed, known: Steady, b: Array, y: Array, m: Array, trace: Trace, t: int, stop: int) -> float:
     """The log-likelihood of complete rows with the steady gain; moves m and fills the trace."""
     P, S, K = known.found.predicted_cov, known.found.innovation_cov, known.found.gain
-    v, place = np.empty((stop - t, y.shape[1])), np.arange(len(m))
-    means = trace.predicted_m[t:stop], trace.m[t:stop]
-    settled_forward(packed.layout, packed.values, b, y[t:stop], place, K, m, v, *means)
+    v, _ = _innovate(packed, known, b, y[t:stop], m, trace.predicted_m[t:stop])
     w = v @ known.whiten.T
-    each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + np.einsum("ti,ti->t", w, w))
+    each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + (w * w).sum(axis=1))
     if len(trace.v):
         trace.loglik[t:stop], trace.v[t:stop], trace.S[t:stop] = each, v, S
         trace.predicted_m[stop], trace.predicted_P[t : stop + 1] = m, P
     if len(trace.P):
+        trace.m[t:stop] = trace.predicted_m[t:stop] + v @ K.T
         filtered = P - K @ S @ K.T
         trace.P[t:stop] = 0.5 * (filtered + filtered.T)
     return float(each.sum())
@@ -276,6 +338,7 @@ RUNG = Rung(
     "innovation_cov; to 1e-9, and to 1e-6 where the diffuse start itself is ill conditioned (few harmonics of a long season), "
     "which the sequential rung gets wrong",
     refuses=refuses,
+    pays=pays,
     loglik=loglik_steady,
     filter=filter_steady,
 )

@@ -11,6 +11,7 @@ from ssmts.components import Composition, DummySeason, Trend, TrigonometricSeaso
 from ssmts.core import gaussian
 from ssmts.core.gaussian import _steady
 from ssmts.core.gaussian._forward import run
+from ssmts.core.gaussian._ladder import Job, choose
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError
 
@@ -134,7 +135,8 @@ def test_few_harmonics_of_a_long_season(n, scale):
     want = long_double.augmented(*parts)
     if n == 300:
         assert long_double.dense(*parts) == pytest.approx(want, abs=1e-11)
-    assert gaussian.loglik(ssm, y[:, None], method="steady") == pytest.approx(want, abs=1e-6)
+    for method in ("steady", "auto"):
+        assert gaussian.loglik(ssm, y[:, None], method=method) == pytest.approx(want, abs=1e-6)
 
 
 def test_offsets_and_inputs_may_vary():
@@ -179,13 +181,30 @@ def test_refusals_say_why(nile):
         gaussian.loglik(twins, np.hstack([nile, nile]), method="steady")
 
 
-def test_steady_states_are_remembered_for_a_while():
+def test_a_steady_state_is_found_once_for_a_model():
     packed = gaussian.pack(level())
     assert _steady.steady(packed) is _steady.steady(packed)
-    for var in range(1, 2 + _steady.REMEMBERED):
-        _steady.steady(gaussian.pack(level(float(var))))
-    assert len(_steady._known) <= _steady.REMEMBERED
+    other = packed.replace(obs_cov=2 * ONE)
+    assert _steady.steady(other).found.innovation_cov != _steady.steady(packed).found.innovation_cov
+    nothing = np.zeros((0, 1))
+    assert run(packed, nothing, None, None).loglik == _steady.run_steady(packed, nothing, None, None).loglik
+
+
+def test_auto_takes_it_where_it_pays():
+    rng = np.random.default_rng(0)
+    F = 0.9 * np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    ssm = LinearGaussianSSM(F, np.eye(8), rng.normal(size=(4, 8)), np.eye(4), np.zeros(8), np.eye(8))
+    y = rng.normal(size=(5000, 4))
+
+    def chosen(task, y, ssm=ssm):
+        return choose("auto", Job(task, gaussian.pack(ssm), y, None, None, ())).name
+
+    assert chosen("loglik", y) == "steady"
+    assert chosen("filter", y) == "steady"
+    assert chosen("loglik", y[:100]) == "sequential"
+    assert chosen("smooth", y) == "sequential"
+    y[::20] = np.nan
+    assert chosen("loglik", y) == "sequential"
     assert (
-        run(packed, np.zeros((0, 1)), None, None).loglik
-        == _steady.run_steady(packed, np.zeros((0, 1)), None, None).loglik
+        chosen("loglik", y, ssm._replace(obs_cov=TimeVarying(np.broadcast_to(np.eye(4), (5000, 4, 4))))) == "sequential"
     )
