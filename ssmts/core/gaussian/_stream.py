@@ -37,20 +37,22 @@ class Room(NamedTuple):
     v: int  # (n_obs,) innovation
     S: int  # (n_obs, n_obs)
     row: int  # table of the observations
-    W: int  # (3 n_states, n_states)
     h: int  # values of observation, made independent
+    W: int  # work space
     end: int
 
 
-def _room(dx: int, dy: int, columns: int, size: int) -> Any:
-    """Lay out a flat state; `size` is the number of stored entries of observation if obs_cov is full, else 0."""
+def _room(dx: int, dy: int, columns: int, size: int, lines: int) -> Any:
+    """Lay out a flat state; `size` is the number of stored entries of observation if obs_cov is full, else 0.
+
+    The states are those of the lifted model if there is one (see `_lift`). Work space has so many lines of n_states.
+    """
     m = 2 * dy + dx
     A = m + dx + dx * dx
     v = A + dx * columns
     row = v + dy + dy * dy
-    W = row + dy * (K + 2 * dx + dy)
-    h = W + 3 * dx * dx
-    return Room(0, dy, 2 * dy, m, m + dx, A, v, v + dy, row, W, h, h + size)
+    h = row + dy * (K + 2 * dx + dy)
+    return Room(0, dy, 2 * dy, m, m + dx, A, v, v + dy, row, h, h + size, h + size + lines * dx)
 
 
 _room_compiled = part(_room)
@@ -99,7 +101,8 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
     """Absorb the row that lies in `flat` and predict the next; returns the row's log-likelihood, NaN if something is wrong."""
     model = unpack(index)
     dx, dy, columns = model.dx, model.dy, which[COLUMNS]
-    room = _room_compiled(dx, dy, columns, model.H.size if model.full else 0)
+    lines = 3 * dx if model.n_mixed > 0 else 1
+    room = _room_compiled(dx, dy, columns, model.H.size if model.full else 0, lines)
     for i in range(dy):
         if math.isinf(flat[i]):
             which[WRONG] = BAD_ROW
@@ -108,7 +111,7 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
         flat[i] -= flat[room.d + i]
     y, b = matrix(flat, room.y, 1, dy), matrix(flat, room.b, which[OFFSET], dx)
     m, P, A = vector(flat, room.m, dx), matrix(flat, room.P, dx, dx), matrix(flat, room.A, dx, columns)
-    row, W = matrix(flat, room.row, dy, K + 2 * dx + dy), matrix(flat, room.W, 3 * dx, dx)
+    row, W = matrix(flat, room.row, dy, K + 2 * dx + dy), matrix(flat, room.W, lines, dx)
     place = vector(which, PLACE, dx)
     moves = moves_from(index, model, place)
     innovate_row(index, value, model, place, y, m, P, vector(flat, room.v, dy), matrix(flat, room.S, dy, dy))
@@ -133,42 +136,72 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
 
 
 @kernel
-def read_out(which: Index, flat: Array, first: int, m: Array, P: Array) -> None:
-    """Copy the mean and the covariance that begin at `first`, every state to its number."""
+def read_out(which: Index, flat: Array, first: int, dx: int, m: Array, P: Array) -> None:
+    """Copy the mean and the covariance of dx states that begin at `first`, the first states by their numbers."""
     for i in range(m.size):
         p = which[PLACE + i]
         m[i] = flat[first + p]
         for j in range(i + 1):
             q = which[PLACE + j]
-            P[i, j] = flat[first + (1 + max(p, q)) * m.size + min(p, q)]
+            P[i, j] = flat[first + (1 + max(p, q)) * dx + min(p, q)]
             P[j, i] = P[i, j]
+
+
+@kernel
+def read_in(m: Array, P: Array, sums: Array, flat: Array, first: int) -> None:
+    """Write L m and the lower triangle of L P L' from `first` on, where L = [I; sums] (see `_lift`)."""
+    n, dx = m.size, m.size + sums.shape[0]
+    for i in range(n):
+        flat[first + i] = m[i]
+        for j in range(i + 1):
+            flat[first + (1 + i) * dx + j] = P[i, j]
+    for i in range(n, dx):
+        line = first + (1 + i) * dx
+        flat[first + i] = 0.0
+        for j in range(dx):
+            flat[line + j] = 0.0
+        for k in range(n):
+            x = sums[i - n, k]
+            if x != 0.0:
+                flat[first + i] += x * m[k]
+                for j in range(n):
+                    flat[line + j] += x * P[k, j]
+        for j in range(n, i + 1):
+            for k in range(n):
+                flat[line + j] += sums[j - n, k] * flat[line + k]
 
 
 class Empty(NamedTuple):
     """A flat state of a model that waits for its means and covariances."""
 
+    layout: Index
+    values: Array
+    sums: Array | None  # what the states of the lifted model are, if it is the one in use
     room: Room
     which: Index
-    flat: Array
+    head: Array  # what comes before the means
+    full: bool
     driven: bool  # needs inputs
     n_obs: int
+    n_states: int  # of the model as it was given
 
 
 def _empty(packed: Packed, rank: int) -> Empty:
     """The flat state for a diffuse part of this rank, made once for every model."""
-    model, index = packed.ssm, packed.layout
-    dx, dy, full = int(index[0]), int(index[1]), int(index[2])
-    room = _room(dx, dy, rank, int(index[12]) if full else 0)
-    which, flat = np.arange(-PLACE, dx), np.zeros(room.end)
+    model, lift = packed.ssm, packed.lift
+    layout, values = (packed.layout, packed.values) if lift is None else (lift.layout, lift.values)
+    dx, dy, full, mixed = int(layout[0]), int(layout[1]), bool(layout[2]), bool(layout[4])
+    room = _room(dx, dy, rank, int(layout[12]) if full else 0, 3 * dx if mixed else 1)
+    which, head = np.arange(-PLACE, dx), np.zeros(room.m)
     which[:PLACE] = rank, rank, min(len(packed.offset), 1), 0, 0
     driven = model.input_matrix is not None or model.feedthrough is not None
-    if full:
-        flat[room.row : room.W] = np.inf  # no row has been decorrelated
     if model.obs_offset is not None and not driven:
-        flat[room.d : room.b] = over_time(model.obs_offset, 1)[0]
+        head[room.d : room.b] = over_time(model.obs_offset, 1)[0]
     if len(packed.offset):
-        flat[room.b : room.m] = packed.offset[0]
-    made = packed.derived["stream", rank] = Empty(room, which, flat, driven, dy)
+        head[room.b : room.m] = packed.offset[0] if lift is None else lift.up(packed.offset[0])
+    sums, n_states = None if lift is None else lift.sums, len(packed.start.mean)
+    made = Empty(layout, values, sums, room, which, head, full, driven, dy, n_states)
+    packed.derived["stream", rank] = made
     return made
 
 
@@ -210,6 +243,7 @@ class Stream:
         "_loglik",
         "_n_diffuse",
         "_n_obs",
+        "_n_states",
         "_packed",
         "_rank",
         "_room",
@@ -230,21 +264,23 @@ class Stream:
         elif state.rank:
             A = diffuse_factor(state.diffuse_cov, state.rank)
         rank = state.rank
-        empty = packed.derived.get(("stream", rank)) or _empty(packed, rank)
-        room, self._driven, self._n_obs = empty.room, empty.driven, empty.n_obs
-        which, flat = empty.which.copy(), empty.flat.copy()
-        flat[room.m : room.P] = state.mean
-        flat[room.P : room.A] = state.cov.ravel()
+        empty: Empty = packed.derived.get(("stream", rank)) or _empty(packed, rank)
+        room = empty.room
+        which, flat = empty.which.copy(), np.empty(room.end)
+        flat[: room.m] = empty.head
+        if empty.sums is None:
+            flat[room.m : room.P] = state.mean
+            flat[room.P : room.A] = state.cov.ravel()
+        else:
+            m, P = (np.ascontiguousarray(x, dtype=np.float64) for x in state[:2])
+            read_in(m, P, empty.sums, flat, room.m)
         if rank:
-            flat[room.A : room.v] = A.ravel()
-        self._packed, self._index, self._value, self._which, self._flat = (
-            packed,
-            packed.layout,
-            packed.values,
-            which,
-            flat,
-        )
-        self._room, self._rank = room, rank
+            flat[room.A : room.v] = (A if packed.lift is None else packed.lift.up(A)).ravel()
+        if empty.full:
+            flat[room.row : room.h] = np.inf  # no row has been decorrelated
+        self._packed, self._which, self._flat = packed, which, flat
+        self._index, self._value, self._room, self._rank = empty.layout, empty.values, room, rank
+        self._driven, self._n_obs, self._n_states = empty.driven, empty.n_obs, empty.n_states
         self._seen: Array | None = None  # what infinity multiplies in the last innovation's covariance
         self._loglik, self._n_diffuse = 0.0, 0
 
@@ -326,7 +362,7 @@ class Stream:
         flat[: room.d] = y[0]
         if len(b):
             self._which[OFFSET] = 1
-            flat[room.b : room.m] = b[0]
+            flat[room.b : room.m] = b[0] if self._packed.lift is None else self._packed.lift.up(b[0])
 
     def _raise(self, y: npt.ArrayLike) -> None:
         wrong, room, flat = int(self._which[WRONG]), self._room, self._flat
@@ -338,13 +374,13 @@ class Stream:
     @property
     def state(self) -> State:
         """The prediction of the next row, a copy."""
-        room, flat, which, rank = self._room, self._flat, self._which, self._rank
-        n = room.P - room.m
-        m, P = np.empty(n), np.empty((n, n))
-        read_out(which, flat, room.m, m, P)
+        room, flat, which, rank, n = self._room, self._flat, self._which, self._rank, self._n_states
+        dx, m, P = room.P - room.m, np.empty(n), np.empty((n, n))
+        read_out(which, flat, room.m, dx, m, P)
         if not rank:
             return State(m, P, np.zeros((n, n)), 0)
-        return State(m, P, unresolved(flat[room.A : room.v].reshape(n, -1)[which[PLACE:]], rank), rank)
+        A = flat[room.A : room.v].reshape(dx, -1)[which[PLACE : PLACE + n]]
+        return State(m, P, unresolved(A, rank), rank)
 
     @property
     def innovation(self) -> Innovation:

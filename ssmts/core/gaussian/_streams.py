@@ -1,5 +1,6 @@
 """Many independent streams of one model, which advance in one call."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import drive, unresolved
 from ssmts.core.gaussian._lanes import LANES, step_each, step_lanes, step_means
+from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._stream import KEEP, PLACE, Stream
 from ssmts.core.types import Array, Index, Innovations, LinearGaussianSSM, State
@@ -60,6 +62,9 @@ class Streams:
         if isinstance(n_streams, bool) or not isinstance(n_streams, int | np.integer) or n_streams < 1:
             raise InputError(f"n_streams is {n_streams!r}: pass a positive integer")
         self._packed = packed = pack(ssm)
+        self._lift = lift = packed.lift  # as in `Stream`
+        self._layout, self._values = (packed.layout, packed.values) if lift is None else (lift.layout, lift.values)
+        self._offset: Array = self._up(packed.offset[:1]).ravel()
         self._n = int(n_streams)
         start = packed.start if state is None else state
         n_states = len(packed.start.mean)
@@ -67,11 +72,11 @@ class Streams:
             raise InputError(
                 f"state.mean has the shape {start.mean.shape}: pass {(n_states,)} for all streams, or {(self._n, n_states)}"
             )
-        self._means: Array = _to_lanes(np.broadcast_to(start.mean, (self._n, n_states)))
+        self._means: Array = _to_lanes(self._up(np.broadcast_to(start.mean, (self._n, n_states))))
         self._covs: Array = np.empty(0)  # lower triangles
         self._factors: Array = np.empty(0)  # (n_streams, n_states, columns) of what is diffuse, by places
         self._ranks: Index = np.zeros(self._n, np.int64)
-        self._place: Index = np.arange(n_states)
+        self._place: Index = np.arange(int(self._layout[0]))
         self._leader: Stream | None = None  # has the covariance of all streams
         if start.mean.ndim == 1:
             self._leader = Stream(packed, start._replace(mean=np.zeros(n_states)))
@@ -116,7 +121,7 @@ class Streams:
             raise InputError(f"y has the shape {rows.shape}: pass one row a stream, {(self._n, n_obs)}")
         rows = rows.reshape(self._n, n_obs)
         pattern = np.zeros(n_obs)
-        if not np.isfinite(rows.sum()):
+        if not math.isfinite(rows.sum()):
             if np.isinf(rows).any():
                 raise InputError(
                     f"y is infinite at {tuple(np.argwhere(np.isinf(rows))[0].tolist())}: missing values are NaN"
@@ -135,18 +140,19 @@ class Streams:
         except NumericalError as error:
             raise NumericalError(f"all streams: {error}") from error
         self._place = self._leader._which[PLACE:].copy()
-        room, flat, packed = self._leader._room, self._leader._flat, self._packed
-        table = flat[room.row : room.W].reshape(n_obs, -1)
-        lines = flat[room.h :] if room.end > room.h else packed.values
-        step_means(packed.layout, packed.values, before, b, table, lines, self._means, rows.ravel(), v.ravel(), loglik)
-        variance = np.diagonal(self._leader.innovation.cov)
-        return Innovations(v, np.broadcast_to(variance, v.shape), loglik)
+        room, flat = self._leader._room, self._leader._flat
+        table = flat[room.row : room.h].reshape(n_obs, -1)
+        lines = flat[room.h : room.W] if room.h < room.W else self._values
+        step_means(self._layout, self._values, before, b, table, lines, self._means, rows.ravel(), v.ravel(), loglik)
+        variance = np.empty_like(v)
+        variance[:] = self._leader.innovation.cov.diagonal()
+        return Innovations(v, variance, loglik)
 
     def _step_own(self, rows: Array, b: Array, v: Array, loglik: Array) -> Innovations:
-        packed, variance = self._packed, np.empty_like(v)
-        common = packed.layout, packed.values, self._place, b, self._means, self._covs
+        variance = np.empty_like(v)
+        common = self._layout, self._values, self._place, b, self._means, self._covs
         new = rows.ravel(), v.ravel(), variance.ravel(), loglik
-        if packed.layout[2] or self._factors.size:
+        if self._layout[2] or self._factors.size:
             bad = step_each(*common, self._factors.ravel(), self._ranks, *new)
             if not self._ranks.any():
                 self._factors = np.empty(0)
@@ -163,55 +169,65 @@ class Streams:
         """What moves all states, and the rows less what they do not owe to them."""
         ssm = self._packed.ssm
         if ssm.obs_offset is None and ssm.input_matrix is None and ssm.feedthrough is None and inputs is None:
-            return self._packed.offset[:1].ravel(), rows
+            return self._offset, rows
         u = None if inputs is None else np.asarray(inputs, dtype=float)[None]
         b, less = drive(self._packed, np.zeros((1, rows.shape[1])), u)
-        return b[:1].ravel(), rows + less
+        return self._up(b[:1]).ravel(), rows + less
+
+    def _up(self, table: Array) -> Array:
+        """Lift the last axis of a table."""
+        return table if self._lift is None else np.concatenate([table, table @ self._lift.sums.T], axis=-1)
 
     def _part(self) -> None:
         """Give every stream a covariance of its own."""
         assert self._leader is not None
         common, self._leader = self._leader.state, None
-        self._means = _to_lanes(self._table())
+        self._means = _to_lanes(self._up(self._table()))
         self._place = np.arange(len(self._place))
         self._separate(_repeated(common, self._n))
 
     def _separate(self, states: State) -> None:
         """Lay out the covariances of states in the order of their numbers."""
-        n, n_states = self._n, len(self._place)
+        n, n_states, covs = self._n, len(self._packed.start.mean), states.cov
         ranks: Any = states.rank
         if states.cov.shape != (n, n_states, n_states) or np.shape(ranks) != (n,):
             raise InputError(
                 f"state.cov has the shape {states.cov.shape} and state.rank {np.shape(ranks)}: pass "
                 f"{(n, n_states, n_states)} and {(n,)}"
             )
-        lower = np.tril_indices(n_states)
-        self._covs = _to_lanes(states.cov[:, lower[0], lower[1]])
+        if self._lift is not None:
+            covs = lifted_cov(self._lift.sums, covs)
+        lower = np.tril_indices(len(self._place))
+        self._covs = _to_lanes(covs[:, lower[0], lower[1]])
         self._ranks = np.array(ranks, np.int64)
-        self._factors = np.zeros((n, n_states, self._ranks.max()))
+        self._factors = np.zeros((n, len(self._place), self._ranks.max()))
         same = bool((self._ranks == self._ranks[0]).all() and (states.diffuse_cov == states.diffuse_cov[0]).all())
         for i in np.flatnonzero(self._ranks)[: 1 if same else None]:
-            self._factors[slice(None) if same else i, :, : self._ranks[i]] = diffuse_factor(
-                states.diffuse_cov[i], int(self._ranks[i])
-            )
+            factor = diffuse_factor(states.diffuse_cov[i], int(self._ranks[i]))
+            self._factors[slice(None) if same else i, :, : self._ranks[i]] = self._up(factor.T).T
 
     def _table(self) -> Array:
         """Means (n_streams, n_states) in the order of the states."""
-        return _from_lanes(self._means, self._n, len(self._place))[:, self._place]
+        return _from_lanes(self._means, self._n, len(self._place))[:, self._own]
+
+    @property
+    def _own(self) -> Index:
+        """Places of the states of the model as it was given, which come first in a lifted one."""
+        return self._place[: len(self._packed.start.mean)]
 
     @property
     def states(self) -> State:
         """The predictions of the next rows, copies with a leading axis of streams."""
-        n, n_states, place = self._n, len(self._place), self._place
+        n, dx, own = self._n, len(self._place), self._own
         if self._leader is not None:
             return _repeated(self._leader.state, n)._replace(mean=self._table())
-        lower = np.tril_indices(n_states)
-        covs = np.empty((n, n_states, n_states))
+        lower = np.tril_indices(dx)
+        covs = np.empty((n, dx, dx))
         covs[:, lower[0], lower[1]] = _from_lanes(self._covs, n, len(lower[0]))
         covs[:, lower[1], lower[0]] = covs[:, lower[0], lower[1]]
-        covs = covs[:, place][:, :, place]
+        covs = covs[:, own][:, :, own]
         ranks: Any = self._ranks.copy()
-        diffuse = unresolved(self._factors[:, place], ranks) if self._factors.size else np.zeros_like(covs)
+        diffuse = unresolved(self._factors[:, own], ranks) if self._factors.size else np.zeros_like(covs)
         return State(self._table(), covs, diffuse, ranks)
 
 

@@ -53,9 +53,11 @@ def test_equals_stream_after_stream(number, shared, missing):
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("missing", ["nothing", "apart"])
-def test_more_than_a_block_from_a_state(shared, missing):
-    rng, ssm = np.random.default_rng(5), season(6)
-    state = filter(ssm, rng.normal(size=(30, 1)).cumsum(axis=0)).state
+@pytest.mark.parametrize("length", [5, 12])
+@pytest.mark.parametrize("before", [3, 30])
+def test_more_than_a_block_from_a_state(shared, missing, length, before):
+    rng, ssm = np.random.default_rng(5), season(length)
+    state = filter(ssm, rng.normal(size=(before, 1)).cumsum(axis=0)).state
     many = check(ssm, rows_of(rng, 8, 150, 1, missing), state=state, shared=shared)
     assert len(many) == 150
 
