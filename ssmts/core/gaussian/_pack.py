@@ -228,10 +228,10 @@ def _order(F: Rows, source: Index) -> list[int] | None:
     """The states in such an order that a place is changed after it has been read; None if there is no such order."""
     user = np.argsort(source)  # of each place
     readers: dict[int, set[int]] = {i: set() for i in range(len(source))}
-    for i in np.flatnonzero(np.diff(F.ptr) > 1):
+    for i in range(len(source)):
         for k in F.col[F.ptr[i] : F.ptr[i + 1]]:
             if k != source[i]:
-                readers[int(user[k])].add(int(i))
+                readers[int(user[k])].add(i)
     try:
         return list(TopologicalSorter(readers).static_order())
     except CycleError:

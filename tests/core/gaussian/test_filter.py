@@ -428,3 +428,18 @@ def test_numerical_errors_name_matrix_and_row(nile):
 def test_a_proper_state_is_a_state():
     state = State(np.array([3.0]), ONE, 0 * ONE, 0)
     np.testing.assert_allclose(gaussian.forecast(level(1.0, 1.0), state, 2).cov.ravel(), [3.0 - 1.0, 3.0])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_transitions_of_any_pattern(seed):
+    """Lines of none to three entries, ones among them: states handed on, with a factor too, scaled, mixed in cycles, dropped."""
+    rng = np.random.default_rng(seed)
+    dx = int(rng.integers(3, 7))
+    transition = np.zeros((dx, dx))
+    for line in transition:
+        chosen = rng.permutation(dx)[: rng.integers(0, 4)]
+        line[chosen] = rng.choice([1.0, 1.0, 0.7, -0.4], size=len(chosen))
+    ssm = dense.random_model(rng, 7, dx, 2, diffuse=0, varying=False)
+    ssm = ssm._replace(transition=transition, initial_cov=np.eye(dx))
+    y = rng.normal(size=(7, 2))
+    close(gaussian.loglik(ssm, y, method="sequential"), dense.loglik(ssm, y))
