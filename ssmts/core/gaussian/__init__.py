@@ -13,7 +13,7 @@ from ssmts.core.gaussian._bytes import state_from_bytes, state_to_bytes
 from ssmts.core.gaussian._filter import filter, forecast, loglik
 from ssmts.core.gaussian._late import FixedLag
 from ssmts.core.gaussian._many import many
-from ssmts.core.gaussian._marginal import marginal_loglik
+from ssmts.core.gaussian._marginal import marginal_loglik, marginal_score
 from ssmts.core.gaussian._moments import lag_one, moments
 from ssmts.core.gaussian._news import news
 from ssmts.core.gaussian._pack import Packed, pack
@@ -50,6 +50,7 @@ __all__ = [
     "loglik",
     "many",
     "marginal_loglik",
+    "marginal_score",
     "moments",
     "news",
     "pack",

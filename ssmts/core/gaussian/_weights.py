@@ -24,7 +24,7 @@ from ssmts.core.types import Array, FilterResult, Index, LinearGaussianSSM, Stat
 from ssmts.exceptions import InputError
 
 OF, GIVEN, WRT = ("states", "signals"), ("all", "present", "past"), ("observations", "initial_mean", "state_offset")
-CHEAPER = 64  # impulses that cost as much as one smoothing pass
+CHEAPER = 32  # impulses that cost as much as one smoothing pass
 
 
 class Contributions(NamedTuple):

@@ -8,7 +8,7 @@ from oracles import dense_gaussian as dense
 from scipy.stats import multivariate_normal
 
 from ssmts.core import gaussian
-from ssmts.core.types import LinearGaussianSSM
+from ssmts.core.types import LinearGaussianSSM, TimeVarying
 
 from .cases import CASES, case, close
 
@@ -57,3 +57,28 @@ def test_proper_starts_states_and_batches(nile):
     # of a local level, X'X counts the rows
     diffuse = gaussian.loglik(level, nile, diffuse_constant=False)
     close(gaussian.marginal_loglik(level, nile), diffuse + 0.5 * np.log(100))
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_its_score_is_that_of_differences(number):
+    """Along a random direction of the entries of each matrix that are not zero."""
+    ssm, y, inputs = case(number, 2)
+    y = np.nan_to_num(y, nan=0.3)
+    rng, step = np.random.default_rng(0), 1e-5
+    value, gradient = gaussian.marginal_score(ssm, y, inputs=inputs)
+    assert value == gaussian.marginal_loglik(ssm, y, inputs)
+    for name in ("transition", "observation", "obs_cov", "initial_mean"):
+        field = getattr(ssm, name)
+        old = field.values if isinstance(field, TimeVarying) else field
+        direction = rng.normal(size=old.shape) * (old != 0)
+        if name == "obs_cov":
+            direction = direction + direction.swapaxes(-1, -2)
+        ends = [
+            gaussian.marginal_loglik(ssm._replace(**{name: type(field)(new) if old is not field else new}), y, inputs)
+            for new in (old + step * direction, old - step * direction)
+        ]
+        got = getattr(gradient, name)
+        got = np.sum(direction * (got.values if isinstance(got, TimeVarying) else got))
+        close(got, (ends[0] - ends[1]) / (2 * step), 1e-5)
+    only = gaussian.marginal_score(ssm, y, ("obs_cov",), inputs)[1]
+    assert only.transition is None
