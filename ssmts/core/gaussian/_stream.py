@@ -12,12 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._filter import observed
-from ssmts.core.gaussian._forward import BAD_NOISE, BAD_VARIANCE, drive, infinities, over_time, unresolved, unsound
+from ssmts.core.gaussian._forward import (
+    BAD_NOISE,
+    BAD_VARIANCE,
+    drive,
+    infinities,
+    innovate,
+    over_time,
+    unresolved,
+    unsound,
+)
 from ssmts.core.gaussian._layout import Model, kernel, noise, part, start, unpack
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._predict import Moves, predict
 from ssmts.core.gaussian._update import K, absorb, decorrelate, observe
-from ssmts.core.gaussian._window import matrix, vector
+from ssmts.core.gaussian._window import cube, matrix, vector
 from ssmts.core.types import Array, Index, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -59,26 +68,18 @@ _room_compiled = part(_room)
 
 
 @part
-def innovate_row(
-    index: Index, value: Array, model: Model, place: Index, y: Array, m: Array, P: Array, v: Array, S: Array
-) -> None:
-    """Write v = y - H m and S = H P H' + R, in the products of stored entries of H only."""
-    H, dy = model.H, model.dy
-    g, r = start(H, 0), noise(model, 0)
-    for i in range(dy):
-        x = y[0, i]
-        for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            x -= value[g + e] * m[place[index[H.col + e]]]
-        v[i] = x
-        for j in range(i + 1):
-            x = value[r + i * dy + j]
-            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-                k = place[index[H.col + e]]
-                for f in range(index[H.ptr + j], index[H.ptr + j + 1]):
-                    l = place[index[H.col + f]]
-                    x += value[g + e] * value[g + f] * P[max(k, l), min(k, l)]
-            S[i, j] = x
-            S[j, i] = x
+def innovate_one(
+    index: Index, value: Array, model: Model, y: float, place: Index, m: Array, P: Array
+) -> tuple[float, float]:
+    """Y - h m and h P h' + r of a single observation, by the stored entries of h."""
+    H, g, s = model.H, start(model.H, 0), value[noise(model, 0)]
+    for e in range(H.size):
+        p = place[index[H.col + e]]
+        y -= value[g + e] * m[p]
+        for f in range(H.size):
+            q = place[index[H.col + f]]
+            s += value[g + e] * value[g + f] * P[max(p, q), min(p, q)]
+    return y, s
 
 
 @part
@@ -114,7 +115,12 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
     row, W = matrix(flat, room.row, dy, K + 2 * dx + dy), matrix(flat, room.W, lines, dx)
     place = vector(which, PLACE, dx)
     moves = moves_from(index, model, place)
-    innovate_row(index, value, model, place, y, m, P, vector(flat, room.v, dy), matrix(flat, room.S, dy, dy))
+    M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
+    if dy == 1:
+        flat[room.v], flat[room.S] = innovate_one(index, value, model, y[0, 0], place, m, P)
+    else:
+        v, S = matrix(flat, room.v, 1, dy), cube(flat, room.S, 1, dy, dy)
+        innovate(index, value, model, 0, y, place, m, P, M, v, S)
     h, g = value, start(model.H, 0)
     if model.full:
         h, g = vector(flat, room.h, model.H.size), 0
@@ -123,7 +129,6 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
             return np.nan
     else:
         observe(value, model, 0, y, row)
-    M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
     loglik, product, rank, count, sound = absorb(
         index, model.H, h, g, place, row, which[KEEP] != 0, M, m, P, A, which[RANK], held, 0, 1.0
     )

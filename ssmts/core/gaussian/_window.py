@@ -47,3 +47,9 @@ def vector(typingctx: Any, flat: Any, first: Any, size: Any) -> Any:
 def matrix(typingctx: Any, flat: Any, first: Any, lines: Any, columns: Any) -> Any:
     """The entries from `first` on as so many lines and columns."""
     return _window(flat, 2)
+
+
+@intrinsic
+def cube(typingctx: Any, flat: Any, first: Any, sheets: Any, lines: Any, columns: Any) -> Any:
+    """The entries from `first` on as so many sheets of lines and columns."""
+    return _window(flat, 3)
