@@ -3,11 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._filter import loglik
 from ssmts.core.gaussian._forward import over_time, series
 from ssmts.core.gaussian._ladder import stack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._score import score_one
-from ssmts.core.gaussian._smooth import Smoothed, smooth_pass
+from ssmts.core.gaussian._shared import groups
+from ssmts.core.gaussian._smooth import Smoothed, smooth, smooth_pass
 from ssmts.core.types import Array, LinearGaussianSSM, SmoothedMoments, State, TimeVarying
 from ssmts.exceptions import InputError
 
@@ -59,8 +61,7 @@ def moments(
     values = series(y, packed)
     packed = pack(packed, values.shape[-2])
     if values.ndim == 3:
-        many: SmoothedMoments = stack([_moments(packed, one, inputs, state) for one in values])
-        return many
+        return _batch(packed, values, inputs, state)
     return _moments(packed, values, inputs, state)
 
 
@@ -97,6 +98,20 @@ def lag_one(
     array([[[0.2]]])
     """
     return moments(ssm, y, inputs, state=state).lag_one
+
+
+def _batch(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothedMoments:
+    """Moments of many series; covariances depend on what is missing alone, and so do those of neighbours."""
+    members = groups(y)
+    if len(members) == len(y):
+        many: SmoothedMoments = stack([_moments(packed, one, inputs, state) for one in y])
+        return many
+    firsts = [_moments(packed, y[group[0]], inputs, state).lag_one for group in members]
+    near = np.empty((len(y), *firsts[0].shape))
+    for group, first in zip(members, firsts):
+        near[group] = first
+    smoothed = smooth(packed, y, inputs, state=state)
+    return SmoothedMoments(loglik(packed, y, inputs, state=state), smoothed.smoothed_mean, smoothed.smoothed_cov, near)
 
 
 def _moments(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothedMoments:

@@ -65,7 +65,18 @@ def test_a_tail_from_a_state_a_batch_and_a_single_row(nile):
     whole = gaussian.lag_one(level, nile)
     tail = gaussian.moments(level, nile[40:], state=gaussian.filter(level, nile[:40]).state)
     close(tail.lag_one, whole[40:])
-    np.testing.assert_array_equal(gaussian.lag_one(level, np.stack([nile, nile]))[1], whole)
     assert gaussian.lag_one(level, nile[:1]).shape == (0, 1, 1)
     with pytest.raises(InputError, match="undetermined"):
         gaussian.moments(level, np.full((3, 1), np.nan))
+
+
+def test_a_batch_is_its_series(nile):
+    level = LinearGaussianSSM(ONE, 1469.1 * ONE, ONE, 15099.0 * ONE, np.zeros(1), 0 * ONE, ONE)
+    holed = nile.copy()
+    holed[10:14] = np.nan
+    for batch in (np.stack([nile, holed]), np.stack([nile, holed, nile + 5.0, holed[::-1]])):
+        result = gaussian.moments(level, batch)
+        for number, y in enumerate(batch):
+            alone = gaussian.moments(level, y)
+            for got, want in zip(result, alone):
+                close(got[number], want)
