@@ -12,7 +12,7 @@ export MPLBACKEND := Agg
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ssmts needs Python >= 3.11: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,plot,stream]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,plot,stream,deep]'
 	touch $@
 
 demo: $(VENV)/.ready
@@ -37,7 +37,7 @@ format: $(VENV)/.ready
 .venv-pandas2/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-pandas2
 	sed -e 's/^pandas==.*/pandas==2.2.3/' -e '/^pandas-stubs/d' constraints.txt > .venv-pandas2/constraints.txt
-	.venv-pandas2/bin/python -m pip install $(PIP_FLAGS) -c .venv-pandas2/constraints.txt -e '.[dev,plot,stream]'
+	.venv-pandas2/bin/python -m pip install $(PIP_FLAGS) -c .venv-pandas2/constraints.txt -e '.[dev,plot,stream,deep]'
 	touch $@
 
 test-pandas2: .venv-pandas2/.ready

@@ -65,6 +65,16 @@ def test_arrows_point_down(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_torch_is_imported_where_the_name_says_so(path):
+    if room(path) in {"deep", "latent"} or path.stem.endswith("_torch"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert "torch" not in {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_public_names_have_docstrings(path):
     missing = []
     for node in ast.parse(path.read_text()).body:
@@ -83,6 +93,12 @@ def test_public_names_have_docstrings(path):
 def loaded_after(statement):
     code = f"import sys; {statement}; print(' '.join(sys.modules))"
     return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_the_ladder_loads_no_torch_unless_it_scans():
+    assert "torch" not in loaded_after(
+        "from ssmts.core import gaussian; from ssmts.core.gaussian._ladder import rung; rung('scan')"
+    )
 
 
 def test_importing_the_package_loads_nothing_else():

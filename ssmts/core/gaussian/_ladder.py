@@ -24,6 +24,7 @@ MODULES = {
     "steady": "_steady",
     "sequential": "_sequential",
     "precision": "_precision",
+    "scan": "_scan",
 }
 # in which "auto" asks: the fastest first; rungs that are not here serve by name only
 ORDER = ("shared", "schur", "steady", "sequential")
