@@ -15,6 +15,7 @@ from ssmts.core.types import Array, Index, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
 GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
+BY_STATES = 16  # gains are kept by states, without the means and covariances that otherwise come with that
 LIFTED = 8  # gains that are kept may be those of the lifted model, if there is one
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
 MANY = 48  # states from which on updates of P are held back
@@ -192,16 +193,16 @@ def innovate(
 
 def new_trace(n: int, dx: int, dy: int, keep: int, rows: int, rank: int) -> Trace:
     """Room for what a pass over n rows, of which the first `rows` begin partly diffuse, is asked to keep."""
-    predicted, filtered, gains = (n if keep & what else 0 for what in (PREDICTED, FILTERED, GAINS))
-    after = predicted + 1 if keep & PREDICTED else 0
+    predicted, filtered, gains = (n if keep & what else 0 for what in (PREDICTED, FILTERED | BY_STATES, GAINS))
+    after, width = predicted + 1 if keep & PREDICTED else 0, dx if keep & FILTERED else 0
     return Trace(
         np.empty(predicted),
         np.empty((predicted, dy)),
         np.empty((predicted, dy, dy)),
         np.empty((after, dx)),
         np.empty((after, dx, dx)),
-        np.empty((filtered, dx)),
-        np.empty((filtered, dx, dx)),
+        np.empty((filtered, width)),
+        np.empty((filtered, width, width)),
         np.empty((gains, dy, K + dx * (2 if rows else 1))),
         np.empty((rows, dx, rank)),
         np.empty(rows, np.int64),
@@ -217,7 +218,7 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
     b, y = drive(packed, y, inputs)
     m, P, A = begin(packed, state)
     (dx, rank), lift = A.shape, packed.lift
-    by_state = bool(keep & (FILTERED | PREDICTED))
+    by_state = bool(keep & (FILTERED | PREDICTED | BY_STATES))
     if keep & GAINS and not by_state and not keep & LIFTED:
         lift = None
     layout, values = packed.layout, packed.values
@@ -231,7 +232,7 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
         )
     place = np.arange(len(m))
     rows = 0
-    if keep & FILTERED and rank:
+    if keep & (FILTERED | BY_STATES) and rank:
         copies = place.copy(), m.copy(), P.copy(), A.copy()
         rows = forward(layout, values, b, y, *copies, True, *NOTHING)[2]
     trace = new_trace(n, dx if by_state else len(m), dy, keep, rows, rank) if keep else NOTHING

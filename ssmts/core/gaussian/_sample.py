@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, run
+from ssmts.core.gaussian._forward import BY_STATES, GAINS, Pass, run
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
@@ -225,7 +225,7 @@ def sample_one(
     state: State | None,
 ) -> Array:
     """Draw paths by the gains of the sequential pass."""
-    done = run(packed, values, inputs, state, GAINS | FILTERED)
+    done = run(packed, values, inputs, state, GAINS | BY_STATES)
     if done.state.rank:
         raise InputError(
             f"the series leaves {done.state.rank} diffuse direction(s) undetermined, so no path can be drawn"

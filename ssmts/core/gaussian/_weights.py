@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._filter import filter_one
-from ssmts.core.gaussian._forward import FILTERED, GAINS, drive, over_time, run, series
+from ssmts.core.gaussian._forward import BY_STATES, GAINS, drive, over_time, run, series
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._sample import means_given
 from ssmts.core.gaussian._smooth import smooth_pass
@@ -295,7 +295,7 @@ def _field(values: Array) -> Any:
 def by_impulses(problem: Problem, row: Index, entry: Index) -> Array:
     """The weights (n_targets, size, entries) of some entries by the means for series that are zero but for one of them."""
     packed, zeros = problem.packed, problem.zeros
-    done = run(packed, zeros, None, problem.start, GAINS | FILTERED)
+    done = run(packed, zeros, None, problem.start, GAINS | BY_STATES)
     result = np.zeros((len(problem.times), problem.C.shape[1], len(row)))
     C = problem.C[problem.times] if len(problem.C) > 1 else problem.C
     block = max(1, 2**22 // zeros.size)  # impulses at a time
