@@ -31,6 +31,10 @@ class News(NamedTuple):
     revision_sizes : (n_revisions,)
     revision_impacts : (n_targets, size, n_revisions)
         What a revision changes before there is news.
+    withdrawals : (n_withdrawals, 2)
+        Row and column of every value that is missing now.
+    withdrawal_impacts : (n_targets, size, n_withdrawals)
+        What is lost with them: what they had added, as news, to the other values, revised.
     """
 
     previous: Array
@@ -43,6 +47,8 @@ class News(NamedTuple):
     revisions: Index
     revision_sizes: Array
     revision_impacts: Array
+    withdrawals: Index
+    withdrawal_impacts: Array
 
 
 def news(
@@ -57,16 +63,15 @@ def news(
 ) -> News:
     """What new and revised values change in forecasts or smoothed signals.
 
-    The means move first with the values that were revised, then with what is new in the values that were added: the weight
-    of each in the mean times its distance from what the others had let expect.
+    The means move first with the values that were revised, then with those that were withdrawn, then with what is new in the
+    values that were added: the weight of each in the mean times its distance from what the others let expect.
 
     Parameters
     ----------
     ssm, state
         As in `filter`.
     previous, current : (n_times, n_obs)
-        Two vintages of a series from the same first row. The later one may have more rows, fewer holes and other values,
-        but has every value that the earlier one has.
+        Two vintages of a series from the same first row, of which the later one has as many rows or more.
     times : int or sequence of int
         The rows whose signals are asked for, past or future.
     inputs : (n_rows, n_inputs), optional
@@ -81,7 +86,7 @@ def news(
     Raises
     ------
     InputError
-        If the later vintage misses something, the earlier one leaves a diffuse start undetermined, or as in `filter`.
+        If the later vintage is shorter, what both have leaves a diffuse start undetermined, or as in `filter`.
     NumericalError
         As in `filter`.
 
@@ -101,34 +106,29 @@ def news(
     """
     before, earlier = ask(ssm, previous, times, of, "all", state)
     after, later = ask(ssm, current, times, of, "all", state)
-    earlier = _matched(earlier, later)
-    known = ~np.isnan(earlier)
-    revisions, updates = np.argwhere(known & (earlier != later)), np.argwhere(~known & ~np.isnan(later))
-    (was, _), (_, guess), (now, _) = (
-        _means(ssm, lengthen(y, len(after.zeros), np.nan), after.times, inputs, of, state)
-        for y in (earlier, np.where(known, later, np.nan), later)
-    )
-    sizes = (later - earlier)[tuple(revisions.T)]
-    expected, observed = guess[tuple(updates.T)], later[tuple(updates.T)]
-    new, weights = observed - expected, by_impulses(after, *updates.T)
-    revised = by_impulses(before, *revisions.T) * sizes
-    return News(was, now, updates, expected, new, weights, weights * new, revisions, sizes, revised)
-
-
-def _matched(earlier: Array, later: Array) -> Array:
-    """The earlier vintage with as many rows as the later one, which has all that it has."""
     if len(later) < len(earlier):
         raise InputError(
             f"current has {len(later)} rows, but previous has {len(earlier)}: pass both from the same first row"
         )
     earlier = lengthen(earlier, len(later), np.nan)
-    lost = np.argwhere(np.isnan(later) & ~np.isnan(earlier))
-    if len(lost):
-        raise InputError(
-            f"current misses {len(lost)} value(s) of previous, the first in row {lost[0, 0]}, column {lost[0, 1]}: "
-            "set them to NaN in previous, too"
-        )
-    return earlier
+    known, kept = ~np.isnan(earlier), ~np.isnan(earlier) & ~np.isnan(later)
+    both = np.where(kept, later, np.nan)
+    ask(ssm, both, times, of, "all", state)  # is it enough?
+    revisions, withdrawals, updates = (
+        np.argwhere(which) for which in (kept & (earlier != later), known & ~kept, ~known & ~np.isnan(later))
+    )
+    (was, _), (_, guess), (now, _) = (
+        _means(ssm, lengthen(y, len(after.zeros), np.nan), after.times, inputs, of, state)
+        for y in (earlier, both, later)
+    )
+    sizes, lost = (later - earlier)[tuple(revisions.T)], (earlier - guess[: len(later)])[tuple(withdrawals.T)]
+    old = by_impulses(before, *np.concatenate([revisions, withdrawals]).T) * np.concatenate([sizes, -lost])
+    expected = guess[tuple(updates.T)]
+    fresh, weights = later[tuple(updates.T)] - expected, by_impulses(after, *updates.T)
+    revised, withdrawn = old[:, :, : len(sizes)], old[:, :, len(sizes) :]
+    return News(
+        was, now, updates, expected, fresh, weights, weights * fresh, revisions, sizes, revised, withdrawals, withdrawn
+    )
 
 
 def _means(

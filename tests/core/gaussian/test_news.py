@@ -33,16 +33,20 @@ def test_a_new_row_of_a_local_level_weighs_its_gain(nile):
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["signals", "states"]))
 def test_impacts_add_up_to_what_has_changed(seed, of):
-    """Rows are added, holes filled and values revised at random; noise is correlated within a row."""
+    """Rows are added, holes filled, values revised and withdrawn at random; noise is correlated within a row."""
     rng = np.random.default_rng(seed)
     ssm = dense.random_model(rng, 12, dy=2, diffuse=2, inputs=1)
     inputs, current = rng.normal(size=(12, 1)), dense.random_series(rng, 9, 2, 0.2)
     current[:2] = rng.normal(size=(2, 2))
-    previous = current[:7] + rng.normal(size=(7, 2)) * (rng.random((7, 2)) < 0.3)
+    previous = np.where(np.isnan(current[:7]), rng.normal(size=(7, 2)), current[:7])
+    previous += rng.normal(size=(7, 2)) * (rng.random((7, 2)) < 0.3)
     previous[2:][rng.random((5, 2)) < 0.2] = np.nan
-    assume(gaussian.filter(ssm, previous, inputs[:7]).state.rank == 0)
+    both = np.where(np.isnan(previous), np.nan, current[:7])
+    assume(gaussian.filter(ssm, both, inputs[:7]).state.rank == 0)
     found = gaussian.news(ssm, previous, current, [3, 11], inputs, of=of)
-    close(found.revision_impacts.sum(axis=2) + found.update_impacts.sum(axis=2), found.current - found.previous, 1e-8)
+    impacts = found.revision_impacts, found.withdrawal_impacts, found.update_impacts
+    close(sum(part.sum(axis=2) for part in impacts), found.current - found.previous, 1e-8)
+    assert len(found.withdrawals) == np.sum(np.isnan(both) & ~np.isnan(previous))
     close(found.update_weights * found.news, found.update_impacts)
     twin = dense.joint(ssm, 12, inputs)
     padded = np.concatenate([current, np.full((3, 2), np.nan)])
@@ -51,7 +55,7 @@ def test_impacts_add_up_to_what_has_changed(seed, of):
         target = twin.observations[22:24].plus(-twin.noises[22:24].B)
     close(found.current[1], dense.given(twin, target, padded, 12)[0], 1e-8)
     revised = np.full((12, 2), np.nan)
-    revised[:7] = np.where(np.isnan(previous), np.nan, current[:7])
+    revised[:7] = both
     expected = dense.given(twin, twin.observations, revised, 12)[0].reshape(12, 2)
     close(found.expected, expected[tuple(found.updates.T)], 1e-8)
 
@@ -95,12 +99,18 @@ def test_statsmodels_agrees():
 def test_vintages_that_do_not_follow_each_other_are_refused(nile):
     with pytest.raises(InputError, match="current has 9 rows, but previous has 10"):
         gaussian.news(LEVEL, nile[:10], nile[:9], 12)
-    hole = nile[:12].copy()
-    hole[4] = np.nan
-    with pytest.raises(InputError, match=r"misses 1 value.* row 4, column 0"):
-        gaussian.news(LEVEL, nile[:10], hole, 12)
     with pytest.raises(InputError, match="undetermined"):
         gaussian.news(LEVEL, np.full((3, 1), np.nan), nile[:4], 5)
+
+
+def test_a_value_that_is_withdrawn_takes_its_news_along(nile):
+    """There and back is the same way."""
+    hole = nile[:10].copy()
+    hole[7] = np.nan
+    there, back = gaussian.news(LEVEL, hole, nile[:10], 12), gaussian.news(LEVEL, nile[:10], hole, 12)
+    np.testing.assert_array_equal(back.withdrawals, [[7, 0]])
+    close(back.withdrawal_impacts, -there.update_impacts)
+    close(back.current - back.previous, there.previous - there.current)
 
 
 def test_nothing_new_changes_nothing(nile):
