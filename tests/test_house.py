@@ -26,7 +26,9 @@ CONTRACT = {
 MAY_IMPORT = {
     "core": set(),
     "components": {"core"},
-    "forecasting": {"core", "components", "plotting"} | CONTRACT,
+    "estimation": {"core", "components"},
+    "forecasting": {"core", "components", "estimation", "plotting"} | CONTRACT,
+    "filtering": {"core", "components", "estimation", "forecasting", "plotting"} | CONTRACT,
     "detection": {"core", "components", "forecasting", "plotting"} | CONTRACT,
     "evaluation": {"through", "plotting"} | CONTRACT,
     "preprocessing": CONTRACT,

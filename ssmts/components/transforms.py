@@ -37,7 +37,158 @@ class Transform(Protocol):
         """Natural values of the free numbers."""
 
     def jacobian(self, free: Array) -> Array:
-        """Derivatives d natural_i / d free_j, shape (n, n)."""
+        """Derivatives d natural_i / d free_j, shape (n, n); of a matrix, whose entries are not all free, (n_entries, n_free)."""
+
+
+@dataclass(frozen=True)
+class Free:
+    """A number without bounds, moved as it is."""
+
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    domain: str = "a finite number"
+
+    def contains(self, values: Array) -> bool:
+        """Finite."""
+        return bool(np.all(np.isfinite(values)))
+
+    def to_free(self, values: Array) -> Array:
+        """The number."""
+        return values
+
+    def from_free(self, free: Array) -> Array:
+        """The number."""
+        return free
+
+    def jacobian(self, free: Array) -> Array:
+        """Identity."""
+        return np.eye(free.size)
+
+
+@dataclass(frozen=True)
+class Positive:
+    """A number above zero, moved as its logarithm: for what is never zero, such as a length scale."""
+
+    limits: tuple[float, float] = (-690.0, 690.0)  # beyond them exp leaves the normal numbers
+    domain: str = "a finite number above zero"
+
+    def contains(self, values: Array) -> bool:
+        """Finite and above zero."""
+        return bool(np.all(np.isfinite(values) & (values > 0)))
+
+    def to_free(self, values: Array) -> Array:
+        """Logarithm."""
+        return np.asarray(np.log(values))
+
+    def from_free(self, free: Array) -> Array:
+        """Exponential."""
+        return np.asarray(np.exp(free))
+
+    def jacobian(self, free: Array) -> Array:
+        """The values on the diagonal."""
+        return np.diag(np.exp(free))
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """A covariance matrix, given row by row, moved as the lower triangle of its Cholesky factor.
+
+    The diagonal of the factor may take either sign, so that a singular matrix is a point like any other and not at
+    infinity, as it would be on the scale of logarithms.
+    """
+
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    domain: str = "a symmetric matrix without negative eigenvalues"
+
+    def contains(self, values: Array) -> bool:
+        """Symmetric and non-negative definite up to rounding."""
+        matrix = _square(values)
+        size = np.abs(matrix).max(initial=0.0)
+        if not np.all(np.isfinite(matrix)) or np.abs(matrix - matrix.T).max(initial=0.0) > 1e-10 * size:
+            return False
+        return bool(np.linalg.eigvalsh(matrix).min(initial=0.0) >= -1e-10 * size)
+
+    def to_free(self, values: Array) -> Array:
+        """Cholesky factor, of a singular matrix too."""
+        roots, vectors = np.linalg.eigh(_square(values))
+        half = vectors * np.sqrt(np.maximum(roots, 0.0))
+        factor = np.asarray(np.linalg.qr(half.T, mode="r")).T
+        factor = factor * np.where(np.diagonal(factor) < 0, -1.0, 1.0)
+        return np.asarray(factor[np.tril_indices(len(factor))])
+
+    def from_free(self, free: Array) -> Array:
+        """Factor times its transpose."""
+        factor = _triangle(free, 0)
+        return np.asarray((factor @ factor.T).ravel())
+
+    def jacobian(self, free: Array) -> Array:
+        """By the product rule."""
+        factor = _triangle(free, 0)
+        n = len(factor)
+        out = np.zeros((n, n, free.size))
+        for place, (i, j) in enumerate(zip(*np.tril_indices(n))):
+            out[i, :, place] += factor[:, j]
+            out[:, i, place] += factor[:, j]
+        return out.reshape(n * n, free.size)
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation matrix, given row by row, moved as the inverse tanh of its canonical partial correlations.
+
+    Row i of the Cholesky factor is built from i numbers between -1 and 1, each the part of the length that is left
+    (Lewandowski, Kurowicka and Joe, 2009).
+    """
+
+    limits: tuple[float, float] = (-8.0, 8.0)
+    domain: str = "a correlation matrix with positive eigenvalues"
+
+    def contains(self, values: Array) -> bool:
+        """Unit diagonal, symmetric, positive definite."""
+        matrix = _square(values)
+        if not np.allclose(matrix, matrix.T, atol=1e-12) or not np.allclose(np.diagonal(matrix), 1.0, atol=1e-12):
+            return False
+        return bool(np.linalg.eigvalsh(matrix).min() > 0)
+
+    def to_free(self, values: Array) -> Array:
+        """Inverse tanh of the partial correlations."""
+        factor = np.linalg.cholesky(_square(values))
+        left = np.sqrt(1.0 - np.cumsum(factor**2, axis=1) + factor**2)
+        rows, columns = np.tril_indices(len(factor), -1)
+        return np.asarray(np.arctanh(factor[rows, columns] / left[rows, columns]))
+
+    def from_free(self, free: Array) -> Array:
+        """Correlations."""
+        factor = self._factor(free)
+        return np.asarray((factor @ factor.T).ravel())
+
+    def _factor(self, free: Array) -> Array:
+        partial = np.tanh(_triangle(free, -1))
+        factor = np.zeros_like(partial)
+        for i in range(len(partial)):
+            left = 1.0
+            for j in range(i):
+                factor[i, j] = partial[i, j] * np.sqrt(left)
+                left = left * (1.0 - partial[i, j] ** 2)
+            factor[i, i] = np.sqrt(left)
+        return factor
+
+    def jacobian(self, free: Array) -> Array:
+        """By a complex step, exact to rounding."""
+        moved = [self.from_free(free + 1e-30j * unit).imag / 1e-30 for unit in np.eye(free.size)]
+        return np.array(moved).T.reshape(-1, free.size)
+
+
+def _square(values: Array) -> Array:
+    n = math.isqrt(values.size)
+    return values.reshape(n, n)
+
+
+def _triangle(free: Array, diagonal: int) -> Array:
+    """The matrix whose lower triangle, from a diagonal on down, holds these numbers row by row."""
+    n = (math.isqrt(8 * free.size + 1) - 1) // 2 - diagonal
+    out = np.zeros((n, n), dtype=free.dtype)
+    out[np.tril_indices(n, diagonal)] = free
+    return out
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmts.components.transforms import Interval, Stationary, Variance
+from ssmts.components.transforms import Correlation, Covariance, Free, Interval, Positive, Stationary, Variance
 
 TRANSFORMS = {
+    "free": (Free(), np.array([-0.3, 2.0])),
+    "positive": (Positive(), np.array([-0.3, 2.0])),
+    "covariance": (Covariance(), np.array([0.5, -0.3, 1.2, 0.8, 0.1, 0.4])),
+    "correlation": (Correlation(), np.array([0.5, -0.3, 1.2])),
     "variance": (Variance(), np.array([0.3, 2.0])),
     "interval": (Interval(), np.array([-1.2, 0.4])),
     "period": (Interval(18.0, 144.0, geometric=True), np.array([0.7])),
@@ -54,3 +58,24 @@ def test_limits_of_admissible_values():
     assert Interval().contains(np.array([0.5]))
     assert not Interval().contains(np.array([1.0]))
     assert not Interval().contains(np.array([np.nan]))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=6, max_size=6))
+def test_every_free_number_gives_a_covariance_and_a_correlation(free):
+    numbers = np.array(free)
+    covariance, correlation = Covariance(), Correlation()
+    assert covariance.contains(covariance.from_free(numbers))
+    matrix = correlation.from_free(numbers).reshape(4, 4)
+    np.testing.assert_allclose(np.diagonal(matrix), 1.0, atol=1e-12)
+    assert np.linalg.eigvalsh(matrix)[0] > -1e-12
+
+
+def test_singular_covariances_have_a_factor():
+    singular = np.outer([1.0, 2.0, -1.0], [1.0, 2.0, -1.0])
+    for matrix in (singular, np.zeros((3, 3)), np.diag([0.0, 4.0, 0.0])):
+        back = Covariance().from_free(Covariance().to_free(matrix.ravel())).reshape(3, 3)
+        np.testing.assert_allclose(back, matrix, atol=1e-14)
+    assert not Covariance().contains(np.array([1.0, 2.0, 2.0, 1.0]))
+    assert not Covariance().contains(np.array([1.0, 0.5, 0.4, 1.0]))
+    assert not Correlation().contains(np.array([1.0, 0.5, 0.5, 2.0]))
+    assert not Positive().contains(np.zeros(1))
