@@ -139,7 +139,7 @@ def _look(
 
 @rare
 def _weigh(r: float, first: int, width: int, loglik: Array, lane: Array) -> int:
-    """Lines of `lane`: v / S and 1 / sqrt(S), 0 for what is missing or redundant, and whether states became known exactly."""
+    """Lines of `lane`: v / S and 1 / S, 0 for what is missing or redundant, and whether states may have become known exactly."""
     bad = -1
     for k in range(width):
         v, s = lane[0, k], lane[1, k]
@@ -159,7 +159,7 @@ def _weigh(r: float, first: int, width: int, loglik: Array, lane: Array) -> int:
         else:
             inverse = 1.0 / s
             loglik[first + k] -= 0.5 * (LOG_2PI + math.log(s) + v * v * inverse)
-            lane[2, k], lane[3, k] = v * inverse, math.sqrt(inverse)  # a missing one leaves the state as it is
+            lane[2, k], lane[3, k] = v * inverse, inverse  # a missing one leaves the state as it is
             lane[4, k] = 1.0 if r <= ROUNDING * s else 0.0
     return bad
 
@@ -171,22 +171,21 @@ def _update_lanes(m: Array, P: Array, M: Array, lane: Array, width: int) -> None
     for j in range(m.shape[0]):
         for k in range(width):
             m[j, k] += M[j, k] * lane[2, k]
-            M[j, k] *= lane[3, k]
+            lane[5, k] = M[j, k] * lane[3, k]
         for i in range(j + 1):
             for k in range(width):
-                P[t, k] -= M[j, k] * M[i, k]
+                P[t, k] -= lane[5, k] * M[i, k]
             t += 1
     for k in range(width):
         if lane[4, k] != 0.0:
-            _told(P, M, k)
+            _told(P, M, lane[3, k], k)
 
 
 @rare
-def _told(P: Array, M: Array, k: int) -> None:
+def _told(P: Array, M: Array, inverse: float, k: int) -> None:
     """States of a stream that an observation without noise has told exactly."""
     for j in range(M.shape[0]):
-        w = M[j, k]
-        if abs(P[tri(j, j), k]) <= ROUNDING * w * w and w != 0.0:
+        if M[j, k] != 0.0 and abs(P[tri(j, j), k]) <= ROUNDING * M[j, k] * M[j, k] * inverse:
             for i in range(M.shape[0]):
                 P[tri(i, j), k] = 0.0
 
@@ -355,18 +354,25 @@ def _one(
         for f in range(index[H.ptr + i], index[H.ptr + i + 1]):
             q = place[index[H.col + f]]
             s += x * value[g + f] * P[max(p, q), min(p, q)]
-        norm = total = 0.0
-        for k in range(A.shape[1]):
-            total += A[p, k] * A[p, k]
-            norm += A[p, k] * A[p, k] if k < rank else 0.0
-        if norm > UNSEEN * UNSEEN * total:
-            size += abs(x) * math.sqrt(norm)
+        size += abs(x) * _diffuse_size(A, p, rank)
     for k in range(rank):
         a = 0.0
         for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-            a += value[g + e] * A[place[index[H.col + e]], k]
+            p = place[index[H.col + e]]
+            if _diffuse_size(A, p, rank) > 0.0:
+                a += value[g + e] * A[p, k]
         seen += a * a
     return v, np.inf if seen > 1e-12 * size * size else s
+
+
+@part
+def _diffuse_size(A: Array, p: int, rank: int) -> float:
+    """The length of line p of what is still diffuse, 0 if next to nothing of the line is."""
+    norm = total = 0.0
+    for k in range(A.shape[1]):
+        total += A[p, k] * A[p, k]
+        norm += A[p, k] * A[p, k] if k < rank else 0.0
+    return math.sqrt(norm) if norm > UNSEEN * UNSEEN * total else 0.0
 
 
 @kernel
