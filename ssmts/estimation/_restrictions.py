@@ -64,7 +64,7 @@ def blocks(ssm: LinearGaussianSSM, name: str, given: Any) -> npt.NDArray[np.bool
     return free
 
 
-def filled(field: Any, estimate: Array, free: npt.NDArray[np.bool_]) -> Array:
+def merged(field: Any, estimate: Array, free: npt.NDArray[np.bool_]) -> Array:
     """A covariance with its free entries estimated, where there is a variance at all."""
     old = numbers_of(field)
     there = np.diagonal(old) > 0

@@ -109,14 +109,17 @@ def _promise(curvature: Array, gradient: Array) -> tuple[Array, float]:
 
 
 def _newton(problem: Problem, x: Array, units: Array) -> Array:
-    """A few of Newton's steps near a maximum, each only if it rises."""
-    for _ in range(4):
+    """A few of Newton's steps, each only if it rises; near the maximum the second derivatives are used again."""
+    curvature, at, promise = np.zeros((0, 0)), np.zeros(0, dtype=np.intp), np.inf
+    for _ in range(6):
         height, gradient = problem.function(x)
         if not np.isfinite(height):
             return x
         moving = _moving(problem, x, gradient)
-        step, promise = _promise(_curvature(problem, x, units, moving), gradient[moving])
-        if promise < GAIN * 1e-4 or not step.any():
+        if promise > 1e-3 or not np.array_equal(at, moving):
+            curvature, at = _curvature(problem, x, units, moving), moving
+        step, promise = _promise(curvature, gradient[moving])
+        if promise < GAIN * 1e-6 or not step.any():
             return x
         for length in (1.0, 0.25, 0.05):
             trial = x.copy()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian import moments, pack
 from ssmts.core.gaussian._forward import over_time
 from ssmts.core.types import Array, LinearGaussianSSM, TimeVarying
-from ssmts.estimation._restrictions import blocks, directions, filled, unmoved, within
+from ssmts.estimation._restrictions import blocks, directions, merged, unmoved, within
 from ssmts.estimation._tangents import numbers_of
 from ssmts.exceptions import InputError
 
@@ -211,7 +211,7 @@ class _Moves:
             back = np.linalg.pinv(G)[:n]
             rest = back @ _residual(theta, expected) @ back.swapaxes(1, 2)
             mean_rest = rest.sum(axis=0) / (n * len(mean))
-            changed["process_cov"] = filled(ssm.process_cov, mean_rest, self.blocks["process_cov"])
+            changed["process_cov"] = merged(ssm.process_cov, mean_rest, self.blocks["process_cov"])
         return changed
 
     def _observations(self, ssm: LinearGaussianSSM, y: Array, mean: Array, cov: Array) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class _Moves:
         theta, changed = self._regress(ssm, OBSERVATION, theta, expected, R)
         if "obs_cov" in self.blocks:
             rest = _residual(theta, expected).sum(axis=0) / max(used.sum(), 1)
-            changed["obs_cov"] = filled(ssm.obs_cov, rest, self.blocks["obs_cov"])
+            changed["obs_cov"] = merged(ssm.obs_cov, rest, self.blocks["obs_cov"])
         return changed
 
     def _separate(
@@ -252,7 +252,7 @@ class _Moves:
             squares = filled**2 - 2 * filled * fitted + np.sum((theta @ zz) * theta, axis=3)
             count = np.maximum(seen.sum(axis=(0, 1)), 1)
             rest = np.diag(np.sum(np.where(seen, squares, 0.0), axis=(0, 1)) / count)
-            changed["obs_cov"] = filled(ssm.obs_cov, rest, self.blocks["obs_cov"])
+            changed["obs_cov"] = merged(ssm.obs_cov, rest, self.blocks["obs_cov"])
         return changed
 
     def _basis(self, fields: tuple[str, ...], ssm: LinearGaussianSSM, width: int) -> Array:
@@ -317,7 +317,7 @@ class _Moves:
         if "initial_cov" in self.blocks:
             off = mean - at
             rest = (cov + off[:, :, None] * off[:, None, :]).mean(axis=0)
-            changed["initial_cov"] = filled(ssm.initial_cov, rest, self.blocks["initial_cov"])
+            changed["initial_cov"] = merged(ssm.initial_cov, rest, self.blocks["initial_cov"])
         return changed
 
 
