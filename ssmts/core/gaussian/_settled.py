@@ -69,12 +69,18 @@ def dense_forward(A: Array, FK: Array, H: Array, b: Array, y: Array, m: Array, v
 
 
 @kernel
-def sparse_back(index: Index, value: Array, place: Index, K: Array, w: Array, r: Array) -> None:
-    """Take r back over all rows, r <- F'r, r <- r + H'(w - K'r), from zero; `place` is that after the last row."""
+def sparse_back(index: Index, value: Array, place: Index, K: Array, w: Array, r: Array, ahead: Array) -> None:
+    """Take r back over all rows, r <- F'r, r <- r + H'(w - K'r), from zero; `place` is that after the last row.
+
+    `ahead` keeps r of the state predicted from each row, if there is room for it.
+    """
     model = unpack(index)
     n, H, W, g = w.shape[0], model.H, np.empty((1, model.dx)), start(model.H, 0)
     moves, u = new_moves(index, model, place, True), np.empty(model.dy)
     for t in range(n - 1, -1, -1):
+        if ahead.shape[0] > 0:
+            for j in range(model.dx):
+                ahead[t, j] = r[place[j]]
         rename_back(moves)
         if t < n - 1:
             move_back(index, value, model.F, t, moves, r, W)
@@ -88,12 +94,15 @@ def sparse_back(index: Index, value: Array, place: Index, K: Array, w: Array, r:
 
 
 @kernel
-def dense_back(A_t: Array, H_t: Array, w: Array, r: Array) -> None:
+def dense_back(A_t: Array, H_t: Array, w: Array, r: Array, ahead: Array) -> None:
     """The same with the transposes of A and H: r <- A'r + H'w."""
     n, dy = w.shape
     dx = r.size
     new = np.empty(dx)
     for t in range(n - 1, -1, -1):
+        if ahead.shape[0] > 0:
+            for j in range(dx):
+                ahead[t, j] = r[j]
         for j in range(dx):
             x = 0.0
             for i in range(dy):

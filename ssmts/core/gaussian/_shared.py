@@ -18,7 +18,7 @@ from ssmts.core.gaussian._means import NOTHING, means_back, means_forward
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._score import parts_of, score_one, support_of
 from ssmts.core.gaussian._smooth import disturbances, smooth_pass
-from ssmts.core.gaussian._update import KIND, LOG_2PI, SKIPPED, S
+from ssmts.core.gaussian._update import DIFFUSE, KIND, LOG_2PI, ORDINARY, SKIPPED, S
 from ssmts.core.types import Array, FilterResult, Index, LinearGaussianSSM, SmoothResult, State, TimeVarying
 
 NEAR = 2**11  # numbers that stay close to the processor: the means of a block of series
@@ -66,7 +66,7 @@ def _passes(
         yield done, drive(packed, np.zeros(y.shape[1:]), inputs)[1], members
 
 
-def _blocks(
+def forward_means(
     packed: Packed, done: Pass, y: Array, shift: Array, members: Index, state: State | None, keep: int
 ) -> Iterator[Means]:
     """Move the means of a group through its series, block by block."""
@@ -102,7 +102,7 @@ def loglik_many(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
     total, n_diffuse = np.empty(len(y)), np.empty(len(y), np.int64)
     for done, shift, members in _passes(packed, y, inputs, state, 0):
         n_diffuse[members] = done.n_diffuse
-        for block in _blocks(packed, done, y, shift, members, state, 0):
+        for block in forward_means(packed, done, y, shift, members, state, 0):
             total[block.series] = block.loglik
     return Likelihood(total, n_diffuse)
 
@@ -115,7 +115,7 @@ def filter_many(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
     predicted, filtered = np.empty((many, n + 1, dx)), np.empty((many, n, dx))
     shared: list[tuple[Index, tuple[Any, ...]]] = []
     for done, shift, members in _passes(packed, y, inputs, state, FILTERED | PREDICTED):
-        for block in _blocks(packed, done, y, shift, members, state, FILTERED | PREDICTED):
+        for block in forward_means(packed, done, y, shift, members, state, FILTERED | PREDICTED):
             who = block.series
             loglik[who], loglik_t[who] = block.loglik, block.loglik_t.T
             v[who], predicted[who] = block.v.transpose(2, 0, 1), block.predicted.transpose(2, 0, 1)
@@ -149,10 +149,14 @@ class Back(NamedTuple):
     mean: Array  # smoothed, without rows if no filtered ones were kept
 
 
-def _back(packed: Packed, done: Pass, block: Means, states: Index) -> Back:
+def backward_means(packed: Packed, done: Pass, block: Means, states: Index, r: Array | None = None) -> Back:
+    """The pass back over a block; r (dx, n_series) is what rows after these say about the last
+    state, by places, where nothing is seen.
+    """
     (n, _, width), dx = block.e.shape, len(packed.start.mean)
     trace, rows = done.trace, len(done.trace.rank)
-    ahead, u, r = np.empty((n, len(states), width)), np.empty_like(block.e), np.zeros((dx, width))
+    ahead, u = np.empty((n, len(states), width)), np.empty_like(block.e)
+    r = np.zeros((dx, width)) if r is None else r
     here, r1 = np.empty_like(block.filtered), np.empty((rows, dx, width))
     tables = done.place.copy(), not len(trace.P), trace.row
     means_back(packed.layout, packed.values, done.y, block.e, *tables, states, r, ahead, here, u, r1)
@@ -174,8 +178,8 @@ def smooth_many(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
     for members in groups(y):
         both = smooth_pass(packed, y[members[0]], inputs, state)
         done = both.forward
-        for block in _blocks(packed, done, y, shift, members, state, FILTERED):
-            back = _back(packed, done, block, np.arange(len(done.place)))
+        for block in forward_means(packed, done, y, shift, members, state, FILTERED):
+            back = backward_means(packed, done, block, np.arange(len(done.place)))
             mean, r, u = (part.transpose(2, 0, 1) for part in (back.mean, back.ahead, back.u))
             result = disturbances(packed, mean, both.cov, r, both.N, u, both.E)._asdict()
             for name in [name for name in result if not name.endswith("_cov")]:
@@ -201,20 +205,38 @@ def score_many(
         np.arange(len(packed.start.mean)) if {"state_offset", "input_matrix", "transition"} & set(names) else support
     )
     for done, shift, members in _passes(packed, y, inputs, state, keep):
-        constant = _constant_score(packed, y[members[0]], names, inputs, state)
+        if "observation" in names and at_lower_rank(done):
+            for i in members:
+                loglik[i], own = score_one(packed, y[i], names, inputs, state)
+                total = add_scores(total, own, 1.0)
+            continue
+        constant = constant_score(packed, y[members[0]], names, inputs, state)
         parts = None
-        for block in _blocks(packed, done, y, shift, members, state, keep):
+        for block in forward_means(packed, done, y, shift, members, state, keep):
             loglik[block.series] = block.loglik
-            back = _back(packed, done, block, states)
-            parts = _plus(
-                parts, _quadratic(packed, names, back, np.searchsorted(states, support), support, inputs), 1.0
+            back = backward_means(packed, done, block, states)
+            parts = add_scores(
+                parts, quadratic_score(packed, names, back, np.searchsorted(states, support), support, inputs), 1.0
             )
-        total = _plus(total, _plus(parts, constant, float(len(members))), 1.0)
+        total = add_scores(total, add_scores(parts, constant, float(len(members))), 1.0)
     assert total is not None
     return loglik, total
 
 
-def _constant_score(
+def at_lower_rank(done: Pass) -> bool:
+    """Whether an observation saw nothing diffuse while something still was: it could see some if its line were another.
+
+    Its derivative is that at the present rank, as the sequential score has it, where a smoothed state would be that of the
+    whole.
+    """
+    rank, kinds = done.trace.rank, done.trace.row[: len(done.trace.rank), :, KIND]
+    after = (
+        rank[:, None] + np.cumsum((kinds == DIFFUSE)[:, ::-1], axis=1)[:, ::-1]
+    )  # before an observation, if not diffuse
+    return bool(((kinds == ORDINARY) & (after > 0)).any())
+
+
+def constant_score(
     packed: Packed, y: Array, names: tuple[str, ...], inputs: npt.ArrayLike | None, state: State | None
 ) -> LinearGaussianSSM:
     """The score of a series with the same holes that is exactly what was predicted."""
@@ -225,7 +247,7 @@ def _constant_score(
     return score_one(still, np.where(np.isnan(y), np.nan, 0.0), names, u, state)[1]
 
 
-def _quadratic(
+def quadratic_score(
     packed: Packed, names: tuple[str, ...], back: Back, where: Index, support: Index, inputs: npt.ArrayLike | None
 ) -> LinearGaussianSSM:
     """What the quadratic form of a block adds to its score; `support` is `where` in the states of `back`."""
@@ -262,7 +284,7 @@ def _times(field: Any, factor: float) -> Any:
     return TimeVarying(field.values * factor) if isinstance(field, TimeVarying) else np.asarray(field) * factor
 
 
-def _plus(total: Any, more: LinearGaussianSSM, factor: float) -> Any:
+def add_scores(total: Any, more: LinearGaussianSSM, factor: float) -> Any:
     """Total + factor * more, field by field; None is nothing."""
     fields: list[Any] = [None if field is None else _times(field, factor) for field in more]
     for i, field in enumerate(total or ()):

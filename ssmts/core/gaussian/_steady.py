@@ -15,7 +15,7 @@ as matters: a distance that shrinks by the square of the radius r of A each row 
 on only the mean is moved, up to the next row with a hole.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,60 +37,17 @@ from ssmts.core.gaussian._forward import (
 )
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._settled import dense_back, dense_forward, sparse_back, sparse_forward
+from ssmts.core.gaussian._steadiness import Steady, innovate, look_back, needed, rows_of, steady, wait_for
+from ssmts.core.gaussian._steady_score import refuses_score, score_steady, span
 from ssmts.core.gaussian._update import LOG_2PI
-from ssmts.core.linalg.riccati import Riccati, solve_riccati
-from ssmts.core.types import Array, FilterResult, Index, State, TimeVarying
-from ssmts.exceptions import NumericalError
+from ssmts.core.types import Array, FilterResult, State, TimeVarying
 
 CONSTANT = ("transition", "process_cov", "process_loading", "observation", "obs_cov")
-ERROR = 1e-11  # what the distance to the steady state may add up to, relative to the covariance
 FEW, MANY = 6, 60  # diffuse states of which it is worth asking whether the first rows tell them apart
 ALIKE = 1e-7  # they do not if one combination is seen by less than this
 CLEAR = 1e-7  # a correction whose matrix is worse conditioned than this loses too many digits
+NONE = np.empty((0, 0))
 AT_LEAST = 4  # rows to the second look at a covariance that should have settled, twice as many to the next
-ZEROS = 8  # entries of a dense matrix that cost as much as one of a sparse one
-
-
-class Steady(NamedTuple):
-    """A steady state in the form that the passes take."""
-
-    found: Riccati
-    observation: Array
-    whiten: Array  # L^-1 of S = L L'
-    seen: Array  # H' L'^-1
-    ahead: Array  # F K
-    back: Array  # transpose of the closed loop
-    size: Array  # standard deviations of the predicted states
-    log_det: float  # of S
-    dense: bool  # whether the closed loop is better taken as one dense matrix
-
-
-def steady(packed: Packed) -> Steady | str:
-    """The steady state of a model, or why there is none; found once."""
-    if "steady" not in packed.derived:
-        packed.derived["steady"] = _solve(packed)
-    known: Steady | str = packed.derived["steady"]
-    return known
-
-
-def _solve(packed: Packed) -> Steady | str:
-    ssm = packed.ssm
-    F, V, H, R = (over_time(x, 1)[0] for x in (ssm.transition, ssm.process_cov, ssm.observation, ssm.obs_cov))
-    if ssm.process_loading is not None:
-        G = over_time(ssm.process_loading, 1)[0]
-        V = G @ V @ G.T
-    try:
-        found = solve_riccati(F, V, H, R)
-        L = np.linalg.cholesky(found.innovation_cov)
-    except (NumericalError, np.linalg.LinAlgError) as error:
-        return str(error)
-    size = np.sqrt(np.diagonal(found.predicted_cov))
-    log_det = float(2 * np.log(np.diagonal(L)).sum())
-    dense = F.size <= ZEROS * (np.count_nonzero(F) + 2 * found.gain.size)
-    whiten = np.linalg.inv(L)
-    seen, ahead, back = map(np.ascontiguousarray, (H.T @ whiten.T, F @ found.gain, found.closed_loop.T))
-    return Steady(found, np.ascontiguousarray(H), whiten, seen, ahead, back, size, log_det, dense)
 
 
 def pays(job: Job) -> bool:
@@ -112,8 +69,10 @@ def pays(job: Job) -> bool:
     known = steady(packed)
     if complete or isinstance(known, str):
         return True
+    if job.task == "score":
+        return bool(n > 4 * span(known, packed, n))
     holes = np.isnan(job.y).any(axis=-1).reshape(-1, n).sum(axis=1).max(initial=0)
-    return bool((holes + 1) * _wait(known, 2 * known.found.predicted_cov, n) < n / 3)
+    return bool((holes + 1) * wait_for(known, 2 * known.found.predicted_cov, n) < n / 3)
 
 
 def packed_sizes(packed: Packed) -> tuple[int, int]:
@@ -149,19 +108,14 @@ def refuses(job: Job) -> str:
     if varying:
         return f"{', '.join(varying)} changes with time"
     known = steady(job.packed)
-    return known if isinstance(known, str) else ""
-
-
-def _steady(packed: Packed) -> Steady:
-    known = steady(packed)
-    if isinstance(known, str):
-        raise NumericalError(known)
-    return known
+    if isinstance(known, str) or job.task != "score":
+        return known if isinstance(known, str) else ""
+    return refuses_score(job, known)
 
 
 def loglik_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Likelihood:
     """Log-likelihood of one series."""
-    found = None if np.isnan(y).any() else _corrected(packed, _steady(packed), y, inputs, state)
+    found = None if np.isnan(y).any() else _corrected(packed, needed(packed), y, inputs, state)
     if found is not None:
         return found
     done = run_steady(packed, y, inputs, state)
@@ -220,23 +174,9 @@ def _difference(steady_cov: Array, cov: Array, factor: Array) -> Array:
 
 def _pass(packed: Packed, known: Steady, b: Array, y: Array, m: Array) -> tuple[Array, Array]:
     """Whitened innovations of the steady filter, and what they say about its first state."""
-    v, place = _innovate(packed, known, b, y, m, np.empty((0, 0)))
-    w, r = v @ known.whiten.T, np.zeros(len(m))
-    if known.dense:
-        dense_back(known.back, known.seen, w, r)
-    else:
-        sparse_back(packed.layout, packed.values, place, known.found.gain, w @ known.whiten, r)
-    return w, r
-
-
-def _innovate(packed: Packed, known: Steady, b: Array, y: Array, m: Array, predicted: Array) -> tuple[Array, Index]:
-    """Innovations of the steady filter, and the place of each state after y; moves m there."""
-    v, place, found = np.empty_like(y), np.arange(len(m)), known.found
-    if known.dense:
-        dense_forward(found.closed_loop, known.ahead, known.observation, b, y, m, v, predicted)
-    else:
-        sparse_forward(packed.layout, packed.values, b, y, place, found.gain, m, v, predicted)
-    return v, place
+    v, place = innovate(packed, known, b, y, m, NONE)
+    w = v @ known.whiten.T
+    return w, look_back(packed, known, w, place, NONE)
 
 
 def _information(known: Steady, n: int) -> Array:
@@ -255,7 +195,7 @@ def _information(known: Steady, n: int) -> Array:
 
 def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
     """`run` that leaves the covariance alone wherever it has settled."""
-    known, (n, dy) = _steady(packed), y.shape
+    known, (n, dy) = needed(packed), y.shape
     b, y = drive(packed, y, inputs)
     m, P, A = begin(packed, state)
     dx, rank = A.shape
@@ -264,39 +204,22 @@ def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: St
     trace = new_trace(n, dx, dy, keep, rows, rank) if keep else NOTHING
     holes = np.append(np.flatnonzero(np.isnan(y).any(axis=1)), n)
     t, left, loglik, least = 0, rank, 0.0, AT_LEAST
-    wait = rows + least if rows else _wait(known, P, n)
+    wait = rows + least if rows else wait_for(known, P, n)
     while t < n:
         hole = int(holes[np.searchsorted(holes, t)])
         if wait == 0 and hole > t:
-            loglik += _settled(packed, known, _rows(b, t, hole), y, m, trace, t, hole)
+            loglik += _settled(packed, known, rows_of(b, t, hole), y, m, trace, t, hole)
             P, t, least = known.found.predicted_cov.copy(), hole, AT_LEAST
             continue
         stop = min(n, t + 1 if wait == 0 else t + max(wait, least))
-        here = packed.layout, packed.values, _rows(b, t, stop), y[t:stop], np.arange(dx), m, P, A, False
+        here = packed.layout, packed.values, rows_of(b, t, stop), y[t:stop], np.arange(dx), m, P, A, False
         gain, left, _, row, wrong = forward(*here, *_part(trace, t, stop))
         if wrong:
             raise unsound(t + row, wrong, m, P)
         A = A if stop == n else np.empty((dx, 0))  # nothing is diffuse any more
         loglik, t, least = loglik + gain, stop, 2 * least
-        wait = _wait(known, P, n)
+        wait = wait_for(known, P, n)
     return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, np.arange(dx))
-
-
-def _wait(known: Steady, P: Array, n: int) -> int:
-    """How many rows, at most n, until the covariance is near enough to the steady one; 0 if it is."""
-    shrinks = known.found.radius**2
-    scale = np.maximum(known.size, np.finfo(float).tiny ** 0.25)
-    distance = float((np.abs(P - known.found.predicted_cov) / np.outer(scale, scale)).max(initial=0.0))
-    near = ERROR * (1.0 - shrinks)
-    if distance <= near:
-        return 0
-    if near <= 0.0 or not distance < np.inf:
-        return n
-    return int(min(n, 1 + np.log(distance / near) / -np.log(max(shrinks, 1e-300))))
-
-
-def _rows(b: Array, t: int, stop: int) -> Array:
-    return b[t:stop] if len(b) > 1 else b
 
 
 def _part(trace: Trace, t: int, stop: int) -> Trace:
@@ -309,7 +232,7 @@ def _part(trace: Trace, t: int, stop: int) -> Trace:
 def _settled(packed: Packed, known: Steady, b: Array, y: Array, m: Array, trace: Trace, t: int, stop: int) -> float:
     """The log-likelihood of complete rows with the steady gain; moves m and fills the trace."""
     P, S, K = known.found.predicted_cov, known.found.innovation_cov, known.found.gain
-    v, _ = _innovate(packed, known, b, y[t:stop], m, trace.predicted_m[t:stop])
+    v, _ = innovate(packed, known, b, y[t:stop], m, trace.predicted_m[t:stop])
     w = v @ known.whiten.T
     each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + (w * w).sum(axis=1))
     if len(trace.v):
@@ -341,4 +264,5 @@ RUNG = Rung(
     pays=pays,
     loglik=loglik_steady,
     filter=filter_steady,
+    score=score_steady,
 )

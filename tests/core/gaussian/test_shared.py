@@ -106,6 +106,17 @@ def test_what_contradicts_an_exact_prediction_is_said_series_by_series(full):
     np.testing.assert_array_equal(gaussian.loglik(twins, y, method="shared"), got.loglik)
 
 
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_the_score_of_a_line_that_saw_nothing_diffuse_is_that_at_the_present_rank(first):
+    """An empty line before the one that resolves the level: the sequential rung's convention holds for the batch."""
+    H = np.array([[0.0], [1.0]]) if first == 0.0 else np.array([[1.0, 0.0], [0.0, 1.0]])
+    dx = H.shape[1]
+    ssm = LinearGaussianSSM(np.eye(dx), np.eye(dx), H, np.eye(2), np.zeros(dx), np.eye(dx), np.diag([0.0, 1.0][-dx:]))
+    y = np.random.default_rng(0).normal(size=(3, 9, 2))
+    got, want = (gaussian.score(ssm, y, ("transition", "observation"), method=m) for m in ("shared", "sequential"))
+    same(got, want, 1e-10)
+
+
 def test_nothing_observed():
     ssm, y, inputs = batch(3, 1)
     got, want = (gaussian.filter(ssm, np.full_like(y, np.nan), inputs, m) for m in ("shared", "sequential"))

@@ -61,6 +61,47 @@ def test_series_with_holes_have_the_sequential_filter(seed):
         same(got.state, want.state, 1e-9)
 
 
+NAMES = (
+    "transition",
+    "process_cov",
+    "observation",
+    "obs_cov",
+    "initial_mean",
+    "initial_cov",
+    "state_offset",
+    "obs_offset",
+)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_scores_of_long_series_are_the_sequential_ones(seed):
+    ssm, y = drawn(seed, 1500)
+    packed = gaussian.pack(ssm)
+    for names in (NAMES, ("process_cov", "obs_cov", "process_loading"), ("obs_offset",)):
+        if not _steady.refuses(Job("score", packed, y, None, None, names)):
+            got, want = (gaussian.score(packed, y, names, method=m) for m in ("steady", "sequential"))
+            close(got[0], want[0])
+            same(got[1], want[1], 1e-8)
+
+
+def test_scores_with_inputs_and_from_a_state(nile):
+    y = np.vstack([nile] * 8)
+    u = np.random.default_rng(0).normal(size=(800, 1))
+    ssm = level()._replace(input_matrix=5 * ONE, obs_offset=TimeVarying(u))
+    names = ("process_cov", "obs_cov", "transition")
+    state = gaussian.filter(ssm, y[:1], u[:1]).state
+    for start in (None, state):
+        got, want = (gaussian.score(ssm, y, names, u, m, state=start) for m in ("steady", "sequential"))
+        same(got, want, 1e-9)
+    with pytest.raises(InputError, match="obs_offset row by row"):
+        gaussian.score(ssm, y, ("obs_offset",), u, "steady")
+    with pytest.raises(InputError, match="complete"):
+        gaussian.score(level(), np.where(y > 1300, np.nan, y), names, method="steady")
+    with pytest.raises(InputError, match="a sixth"):
+        gaussian.score(level(), y[:150], names, method="steady")
+
+
 @pytest.mark.parametrize("hole", [None, 0, 60, slice(40, 43), 99])
 def test_nile(nile, hole):
     if hole is not None:
