@@ -38,15 +38,19 @@ def smoothing_error(table: Array, i: int, r: Array, N: Array, Nk: Array) -> Any:
 def step_back(
     index: Index, H: Block, h: Array, g: int, place: Index, i: int, u: float, e: float, r: Array, N: Array, Nk: Array
 ) -> None:
-    """The recursion r <- L'r + h'v / S, N <- L'N L + h'h / S with L = I - K h, by way of u, e and Nk = N K."""
+    """The recursion r <- L'r + h'v / S, N <- L'N L + h'h / S with L = I - K h, by way of u, e and Nk = N K.
+
+    N stays symmetric to the bit: what is skew in it would grow as an explosive transition does.
+    """
     first, stop = index[H.ptr + i], index[H.ptr + i + 1]
     for a in range(first, stop):
         j, x = place[index[H.col + a]], h[g + a]
         r[j] += x * u
         for l in range(r.size):
             N[j, l] -= x * Nk[l]
+        N[j, j] -= x * Nk[j]
         for l in range(r.size):
-            N[l, j] -= x * Nk[l]
+            N[l, j] = N[j, l]
     for a in range(first, stop):
         j, x = place[index[H.col + a]], e * h[g + a]
         for b in range(first, stop):
@@ -163,13 +167,15 @@ def sandwich_back(index: Index, value: Array, F: Block, t: int, moves: Moves, N:
         if p == q:
             for j in range(n):
                 N[p, j] *= x
+            N[p, p] *= x
             for j in range(n):
-                N[j, p] *= x
+                N[j, p] = N[p, j]
         else:
             for j in range(n):
                 N[q, j] += x * N[p, j]
+            N[q, q] += x * N[q, p]
             for j in range(n):
-                N[j, q] += x * N[j, p]
+                N[j, q] = N[q, j]
     if moves.mixed.size > 0:
         _sandwich_mixed(index, value, F, t, moves, N, W)
 

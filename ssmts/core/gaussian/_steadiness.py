@@ -98,4 +98,5 @@ def wait_for(known: Steady, P: Array, n: int) -> int:
 
 
 def rows_of(b: Array, t: int, stop: int) -> Array:
+    """The rows of an offset that may be the same for all."""
     return b[t:stop] if len(b) > 1 else b

@@ -159,3 +159,20 @@ def test_wrt_names_parameters_of_the_model(nile):
         gaussian.score(ssm, nile, wrt=("Q",))
     with pytest.raises(InputError, match="wrt names 'state_offset': the model does not have it"):
         gaussian.score(ssm, nile, wrt=("state_offset",))
+
+
+@pytest.mark.parametrize("moves", [0, 2])
+def test_an_explosive_transition_does_not_blow_up_what_rounding_leaves(moves):
+    """The pass back keeps N symmetric to the bit: with and without kept covariances it gives the same after many rows."""
+    rng = np.random.default_rng(0)
+    F = (
+        np.array([[0.0, 1, 0], [0, 0, 1], [0.6, 1.1, 0.9]])
+        if moves
+        else np.array([[1.3, 0.2, 0], [0.1, 0.5, 0], [0, 0.3, 1.7]])
+    )
+    ssm = LinearGaussianSSM(F, np.eye(3), rng.normal(size=(1, 3)), np.eye(1), np.zeros(3), np.eye(3))
+    y = rng.normal(size=(1500, 1))
+    lean, whole = (
+        gaussian.score(ssm, y, names, method="sequential")[1] for names in (("obs_cov",), ("obs_cov", "transition"))
+    )
+    np.testing.assert_allclose(lean.obs_cov, whole.obs_cov, rtol=1e-10)
