@@ -19,7 +19,7 @@ from ssmts.core.gaussian import (
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
-from .cases import close
+from .cases import CASES, case, close
 from .test_stream import season
 
 RULES = [
@@ -152,6 +152,23 @@ def test_without_doubt_it_is_the_kalman_filter(rule):
                 mine, finite = np.asarray(getattr(got.filter, name)), np.isfinite(values)
                 np.testing.assert_array_equal(np.isfinite(mine), finite)
                 close(np.where(finite, mine, 0), np.where(finite, values, 0), 1e-12)
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_an_open_gate_is_the_kalman_filter_for_every_model(number):
+    for seed in range(3):
+        ssm, y, inputs = case(number, seed, 9)
+        got, want = robust_filter(ssm, y, Mahalanobis(c=np.inf), inputs=inputs), filter(ssm, y, inputs, "sequential")
+        assert got.filter.n_diffuse == want.n_diffuse
+        for name in ("loglik_t", "filtered_mean", "innovations", "predicted_mean"):
+            close(getattr(got.filter, name), getattr(want, name))
+        for name in ("filtered_cov", "predicted_cov", "innovation_cov"):
+            mine, values = getattr(got.filter, name), getattr(want, name)
+            finite = np.isfinite(values)
+            np.testing.assert_array_equal(np.isfinite(mine), finite)
+            close(np.where(finite, mine, 0), np.where(finite, values, 0))
+        for mine, values in zip(got.filter.state, want.state):
+            close(mine, values)
 
 
 @given(seed=st.integers(0, 10**6), power=st.floats(0, 150), at_row=st.integers(0, 9))
