@@ -24,7 +24,8 @@ from ssmts.core.gaussian._backward import (
 )
 from ssmts.core.gaussian._layout import Block, Model, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._predict import Moves, mix, new_moves
-from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, decorrelate, new_row
+from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, clear_row, decorrelate
+from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index
 
 
@@ -68,10 +69,21 @@ def backward(
     """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, row, moves = np.empty((3 * dx, dx)), new_row(model), new_moves(index, model, place, whole is None)
-    h = np.empty(H.size) if model.full else value
-    u, E = np.zeros(dy), np.zeros((dy, dy))
-    Nk, Ne, dH = np.empty(dx), np.zeros((dy, dx)), np.zeros((dy, dx))
+    wide = K + 2 * dx + dy
+    work = np.zeros((3 * dx + 1) * dx + dy * (wide + 1 + dy + 2 * dx) + H.size)  # seen through windows, see `forward`
+    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    row, u, E = (
+        matrix(work, first, dy, wide),
+        vector(work, first + dy * wide, dy),
+        matrix(work, first + dy * (wide + 1), dy, dy),
+    )
+    first += dy * (wide + 1 + dy)
+    Ne, dH = matrix(work, first, dy, dx), matrix(work, first + dy * dx, dy, dx)
+    h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
+    index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
+    r, N = vector(r, 0, dx), matrix(N, 0, dx, dx)
+    clear_row(model, row)
+    moves = new_moves(index, model, place, whole is None)
     for t in range(n - 1, -1, -1):
         if t < n - 1:
             _add_noise(out.V, out.b, t, support, place, r, N)
@@ -83,7 +95,7 @@ def backward(
             sandwich_back(index, value, model.F, t, moves, N, W)
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
-        g, table = (0 if model.full else start(H, t)), tables[t]
+        g, table = (0 if model.full else start(H, t)), matrix(tables, t * dy * tables.shape[2], dy, tables.shape[2])
         if whole is not None:
             rank = whole.rank[t] if t < whole.rank.size else 0
         for i in range(dy - 1, -1, -1):
@@ -110,6 +122,7 @@ def backward(
         _add_observation(out.R, out.d, t, u, E)
         if whole is not None:
             _add_lines(whole.H, t, row, model, dH)
+    work[0] = 0.0  # it must live until here
 
 
 @part

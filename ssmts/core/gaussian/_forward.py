@@ -10,7 +10,18 @@ from ssmts.core.gaussian._layout import Model, kernel, noise, part, rare, start,
 from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor
 from ssmts.core.gaussian._predict import new_moves, predict, settle
-from ssmts.core.gaussian._update import UNSEEN, K, absorb, add_line, decorrelate, flush, new_row, observe
+from ssmts.core.gaussian._update import (
+    UNSEEN,
+    K,
+    absorb,
+    absorb_diffuse,
+    add_line,
+    clear_row,
+    decorrelate,
+    flush,
+    observe,
+)
+from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
@@ -79,12 +90,21 @@ def forward(
     Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
     """
     model = unpack(index)
-    n, dx, H, whole = y.shape[0], model.dx, model.H, filtered_P.shape[0] + predicted_P.shape[0] > 0
-    row, W, M, keep = new_row(model), np.empty((3 * dx, dx)), np.empty(dx), rows.shape[0] > 0
-    held, count, product = np.empty((0 if whole or dx < MANY else 4, dx + 1)), 0, 1.0
-    h = np.empty(H.size) if model.full else value
+    n, dx, dy, columns, H = y.shape[0], model.dx, model.dy, A.shape[1], model.H
+    whole, keep = filtered_P.shape[0] + predicted_P.shape[0] > 0, rows.shape[0] > 0
+    many = 0 if whole or dx < MANY else 4
+    # Windows instead of arrays: around every call the references to an array are counted, which costs as much as a small row.
+    wide = K + 2 * dx + dy
+    work = np.empty((3 * dx + 1) * dx + dy * wide + many * (dx + 1) + H.size)
+    W, M, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    row, held = matrix(work, first, dy, wide), matrix(work, first + dy * wide, many, dx + 1)
+    h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
+    index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
+    m, P, A = vector(m, 0, dx), matrix(P, 0, dx, dx), matrix(A, 0, dx, columns)
+    count, product = 0, 1.0
+    clear_row(model, row)
     moves = new_moves(index, model, place, True)
-    loglik, rank, n_diffuse = 0.0, A.shape[1], 0
+    loglik, rank, n_diffuse = 0.0, columns, 0
     for t in range(n):
         if rank > 0:
             n_diffuse += 1
@@ -100,9 +120,14 @@ def forward(
         else:
             observe(value, model, t, y, row)
         g = 0 if model.full else start(H, t)
-        gain, product, rank, count, sound = absorb(
-            index, H, h, g, place, row, keep, M, m, P, A, rank, held, count, product
-        )
+        if rank > 0:
+            gain, product, rank, count, sound = absorb_diffuse(
+                index, H, h, g, place, row, keep, M, m, P, A, rank, held, count, product
+            )
+        else:
+            gain, product, _, count, sound = absorb(
+                index, H, h, g, place, row, keep, M, m, P, None, 0, held, count, product
+            )
         if not sound:
             return loglik, rank, n_diffuse, t, BAD_VARIANCE
         if loglik_t.shape[0] > 0:
@@ -124,6 +149,7 @@ def forward(
         copy(place, m, P, predicted_m, predicted_P, n)
     flush(P, held, count)
     settle(place, m, P, A, W)
+    work[0] = 0.0  # it must live until here
     return loglik - 0.5 * math.log(product), rank, n_diffuse, n, 0
 
 

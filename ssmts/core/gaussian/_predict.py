@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssmts.core.gaussian._layout import Block, Model, part, rare, start
+from ssmts.core.gaussian._window import vector
 from ssmts.core.types import Array, Index
 
 
@@ -34,7 +35,13 @@ def new_moves(index: Index, model: Model, place: Index, moving: bool) -> Moves:
         free = model.mixed + model.n_mixed
         shears = free + model.n_mixed
         cycles = shears + 3 * model.n_shears
-        return Moves(place, index[model.mixed : free], index[free:shears], index[shears:cycles], index[cycles:])
+        return Moves(
+            place,
+            vector(index, model.mixed, model.n_mixed),
+            vector(index, free, model.n_mixed),
+            vector(index, shears, 3 * model.n_shears),
+            vector(index, cycles, index.size - cycles),
+        )
     every = np.empty(model.dx, np.int64)
     for i in range(model.dx):
         every[i] = i
