@@ -155,8 +155,8 @@ def _absorb(
             size += abs(x * m[j])
             most += x * x * _variance(P, held, count, j)
             add_line(P, j, x, M)
-        for c in range(count):
-            _less_held(index, H, h, g, place, first, stop, held, c, M)
+        for k in range(count):
+            _less_held(index, H, h, g, place, first, stop, held, k, M)
         for e in range(first, stop):
             s += h[g + e] * M[place[index[H.col + e]]]
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
