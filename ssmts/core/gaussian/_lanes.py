@@ -299,14 +299,14 @@ def step_each(
     loglik: Array,
 ) -> int:
     """As `step_lanes`, one stream after the other: for a full R and for streams that are partly diffuse."""
-    model = unpack(index)
+    model, now = unpack(index), np.int64(0)  # as in `advance`
     n, dx, dy, H = loglik.size, model.dx, model.dy, model.H
     lanes = min(n, LANES)
     columns = factors.size // (n * dx)
     m, P, W = np.empty(dx), np.empty((dx, dx)), np.empty((3 * dx, dx))
     M, held = np.empty(dx), np.empty((0, dx + 1))
     row, h = new_row(model), np.empty(H.size) if model.full else value
-    g = 0 if model.full else start(H, 0)
+    g = 0 if model.full else start(H, now)
     moves = new_moves(index, model, place.copy(), True)
     bad = -1
     for s in range(n):
@@ -320,9 +320,9 @@ def step_each(
         for i in range(dy):
             v[s * dy + i], variance[s * dy + i] = _one(index, value, model, i, place, m, P, A, ranks[s], seen)
         if model.full:
-            sound = decorrelate(index, value, model, 0, seen, row, h)
+            sound = decorrelate(index, value, model, now, seen, row, h)
         else:
-            observe(value, model, 0, seen, row)
+            observe(value, model, now, seen, row)
             sound = True
         if sound:
             gain, product, rank, _, sound = absorb(
@@ -331,7 +331,7 @@ def step_each(
             loglik[s], ranks[s] = gain - 0.5 * math.log(product), rank
         if not sound:
             bad = s
-        predict(index, value, model, 0, matrix(b, 0, b.size // dx, dx), moves, m, P, A, ranks[s], held, 0, W)
+        predict(index, value, model, now, matrix(b, 0, b.size // dx, dx), moves, m, P, A, ranks[s], held, 0, W)
         for i in range(dx):
             means[(block * dx + i) * lanes + k] = m[i]
             for j in range(i + 1):

@@ -69,10 +69,10 @@ _room_compiled = part(_room)
 
 @part
 def innovate_one(
-    index: Index, value: Array, model: Model, y: float, place: Index, m: Array, P: Array
+    index: Index, value: Array, model: Model, t: int, y: float, place: Index, m: Array, P: Array
 ) -> tuple[float, float]:
     """Y - h m and h P h' + r of a single observation, by the stored entries of h."""
-    H, g, s = model.H, start(model.H, 0), value[noise(model, 0)]
+    H, g, s = model.H, start(model.H, t), value[noise(model, t)]
     for e in range(H.size):
         p = place[index[H.col + e]]
         y -= value[g + e] * m[p]
@@ -100,7 +100,7 @@ def moves_from(index: Index, model: Model, place: Index) -> Moves:
 @kernel
 def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
     """Absorb the row that lies in `flat` and predict the next; returns the row's log-likelihood, NaN if something is wrong."""
-    model = unpack(index)
+    model, t = unpack(index), np.int64(0)  # a literal 0 would compile all that it goes to once more
     dx, dy, columns = model.dx, model.dy, which[COLUMNS]
     lines = 3 * dx if model.n_mixed > 0 else 1
     room = _room_compiled(dx, dy, columns, model.H.size if model.full else 0, lines)
@@ -117,18 +117,18 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
     moves = moves_from(index, model, place)
     M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
     if dy == 1:
-        flat[room.v], flat[room.S] = innovate_one(index, value, model, y[0, 0], place, m, P)
+        flat[room.v], flat[room.S] = innovate_one(index, value, model, t, y[0, 0], place, m, P)
     else:
         v, S = matrix(flat, room.v, 1, dy), cube(flat, room.S, 1, dy, dy)
-        innovate(index, value, model, 0, y, place, m, P, M, v, S)
-    h, g = value, start(model.H, 0)
+        innovate(index, value, model, t, y, place, m, P, M, v, S)
+    h, g = value, start(model.H, t)
     if model.full:
         h, g = vector(flat, room.h, model.H.size), 0
-        if not decorrelate(index, value, model, 0, y, row, h):
+        if not decorrelate(index, value, model, t, y, row, h):
             which[WRONG] = BAD_NOISE
             return np.nan
     else:
-        observe(value, model, 0, y, row)
+        observe(value, model, t, y, row)
     loglik, product, rank, count, sound = absorb(
         index, model.H, h, g, place, row, which[KEEP] != 0, M, m, P, A, which[RANK], held, 0, 1.0
     )
@@ -136,7 +136,7 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
         which[WRONG] = BAD_VARIANCE
         return np.nan
     which[RANK] = rank
-    predict(index, value, model, 0, b, moves, m, P, A, rank, held, count, W)
+    predict(index, value, model, t, b, moves, m, P, A, rank, held, count, W)
     return float(loglik - 0.5 * math.log(product))
 
 
