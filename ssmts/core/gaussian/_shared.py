@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian._adjoint import Gradient, Whole
 from ssmts.core.gaussian._filter import show_infinities
 from ssmts.core.gaussian._forward import FILTERED, GAINS, PREDICTED, Pass, begin, drive, run
-from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
+from ssmts.core.gaussian._ladder import Job, Likelihood, Rung, rung
 from ssmts.core.gaussian._means import NOTHING, means_back, means_forward
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._score import parts_of, score_one, support_of
@@ -22,6 +22,8 @@ from ssmts.core.gaussian._update import DIFFUSE, KIND, LOG_2PI, ORDINARY, SKIPPE
 from ssmts.core.types import Array, FilterResult, Index, LinearGaussianSSM, SmoothResult, State, TimeVarying
 
 NEAR = 2**11  # numbers that stay close to the processor: the means of a block of series
+FAR = 32  # states of which too few series are close at a time
+CALL, START = 15_000, 100_000  # nanoseconds to set out on one series, and on a batch
 ROOM = 2**21  # numbers that the stored means of a block may take
 
 
@@ -55,6 +57,19 @@ def refuses(job: Job) -> str:
     if len(groups(job.y)) == len(job.y):
         return "no two series miss the same entries"
     return ""
+
+
+def pays(job: Job) -> bool:
+    """Whether the pass of covariances comes back, in nanoseconds, against the one rung that has none: Schur's."""
+    if job.y.ndim != 3:
+        return False
+    if job.task not in ("loglik", "score") or rung("schur").refuses(job):
+        return True
+    (many, n), dx = job.y.shape[:2], len(job.packed.start.mean)
+    schur, own, once = 8 + dx / 4, dx * (0.4 if dx < FAR else 1.0), 100 + 10 * dx
+    if job.task == "score":
+        schur, own, once = 3 * schur, 9 * own, 3 * once
+    return bool(many * (n * (schur - own) + CALL) > n * once + START)
 
 
 def _passes(
@@ -307,4 +322,5 @@ RUNG = Rung(
     smooth=smooth_many,
     score=score_many,
     batched=True,
+    pays=pays,
 )

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
 
+from ssmts.components import Composition, DummySeason, Trend
 from ssmts.core import gaussian
-from ssmts.core.gaussian._ladder import Job
+from ssmts.core.gaussian._ladder import Job, choose
 from ssmts.core.gaussian._shared import RUNG, groups
 from ssmts.core.types import LinearGaussianSSM
 from ssmts.exceptions import InputError
@@ -90,6 +91,20 @@ def test_alone_with_its_holes_no_series_gains():
     with pytest.raises(InputError, match="one series"):
         gaussian.loglik(ssm, y[0], method="shared")
     close(gaussian.loglik(ssm, own), gaussian.loglik(ssm, own, method="sequential"))
+
+
+def test_auto_takes_it_unless_complete_series_need_no_covariances():
+    rng = np.random.default_rng(0)
+
+    def chosen(season, n_series, task="loglik", hole=False):
+        ssm = Composition([Trend(), DummySeason(season)]).build(np.array([1.0, 0.1, 0.01, 0.05]))
+        y = rng.normal(size=(n_series, 500, 1))
+        y[:, 7] = np.nan if hole else y[:, 7]
+        return choose("auto", Job(task, gaussian.pack(ssm), y, None, None, ("obs_cov",))).name
+
+    assert chosen(4, 100) == "shared"
+    assert chosen(100, 3) == chosen(100, 3, "score") == "schur"
+    assert chosen(100, 3, hole=True) == chosen(100, 3, "smooth") == "shared"
 
 
 @pytest.mark.parametrize("full", [False, True])
