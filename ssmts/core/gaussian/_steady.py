@@ -12,7 +12,7 @@ diffuse recursion, which a few harmonics of a long season make ill conditioned.
 
 **With missing entries**, and where covariances are asked for, rows are filtered one by one until the covariance is as near to P
 as matters: a distance that shrinks by the square of the radius r of A each row adds up to 1 / (1 - r^2) of itself. From there
-on only the mean is moved, up to the next row with a hole.
+on only the mean is moved, up to the next row with a hole. `_steady_score` does the same for the score.
 """
 
 from typing import Any
@@ -258,8 +258,8 @@ RUNG = Rung(
     "operations a row and log2(n_times) times 6 n_states^3, others the sequential cost until the covariance has settled, "
     "and 2 n_states n_obs a row from there",
     claims="time-invariant models (offsets and inputs may vary) whose Riccati equation has a solution, with a regular "
-    "innovation_cov; to 1e-9, and to 1e-6 where the diffuse start itself is ill conditioned (few harmonics of a long season), "
-    "which the sequential rung gets wrong",
+    "innovation_cov; scores of complete series six times as long as it takes to settle; to 1e-9, and to 1e-6 where the "
+    "diffuse start itself is ill conditioned (few harmonics of a long season), which the sequential rung gets wrong",
     refuses=refuses,
     pays=pays,
     loglik=loglik_steady,
