@@ -8,6 +8,9 @@ __version__ = "0.1.0"
 # Public name -> module. A new model is one file and one line here; the common tests find it by this table.
 _PUBLIC = {
     "InnovationDetector": "detection.innovation",
+    "KalmanFilter": "filtering.kalman",
+    "KalmanImputer": "filtering.smoother",
+    "KalmanSmoother": "filtering.smoother",
     "Long": "panel",
     "Naive": "forecasting.naive",
     "SeasonalNaive": "forecasting.naive",

@@ -1,0 +1,1 @@
+"""Estimators that filter and smooth with explicit state-space models."""

@@ -1,0 +1,281 @@
+"""Forecasters whose columns are one multivariate series: each series of a panel is a unit with a state-space model of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from .._containers import FloatArray
+from ..base import BaseForecaster, Capabilities
+from ..core.gaussian import Packed, filter, forecast, pack, simulate, smooth
+from ..core.gaussian._forward import run
+from ..core.types import FilterResult, LinearGaussianSSM, SmoothResult, State, TimeVarying
+from ..distributions import Distribution, Gaussian
+from ..exceptions import FutureRowsError, InputError, SsmtsError, UnknownSeriesError
+from ..panel import Form, Panel, SeriesRows
+
+
+class JointUnit(NamedTuple):
+    """A state-space model of one series, and where it stands."""
+
+    ssm: LinearGaussianSSM
+    state: State  # of the next row
+    row: int  # how many rows have passed, which is where time-varying matrices stand
+    loglik: float  # of the training rows
+    params: dict[str, Any]
+    stderr: dict[str, Any]
+    converged: bool
+
+
+class _Same:
+    """A model as a key, by identity."""
+
+    __slots__ = ("ssm",)
+
+    def __init__(self, ssm: LinearGaussianSSM) -> None:
+        self.ssm = ssm
+
+    def __hash__(self) -> int:
+        return id(self.ssm)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.ssm is self.ssm
+
+
+@lru_cache(maxsize=256)
+def _packed(key: _Same) -> Packed:
+    return pack(key.ssm)
+
+
+def ready(ssm: LinearGaussianSSM, row: int) -> Packed:
+    """The matrices from a row on; those of a constant model are packed once."""
+    if not any(isinstance(field, TimeVarying) for field in ssm):
+        return _packed(_Same(ssm))
+    later: Any = (TimeVarying(f.values[row:]) if isinstance(f, TimeVarying) else f for f in ssm)
+    return pack(LinearGaussianSSM(*later))
+
+
+def takes_inputs(ssm: LinearGaussianSSM) -> bool:
+    """Whether a model has inputs."""
+    return ssm.input_matrix is not None or ssm.feedthrough is not None
+
+
+def started(ssm: LinearGaussianSSM, y: FloatArray, X: FloatArray | None, **more: Any) -> JointUnit:
+    """The unit of a model that has seen its training rows."""
+    done = run(pack(ready(ssm, 0), len(y)), y, X, None)
+    settled: dict[str, Any] = {"params": {}, "stderr": {}, "converged": True} | more
+    return JointUnit(ssm, done.state, len(y), float(done.loglik), **settled)
+
+
+class JointForecaster(BaseForecaster):
+    """Base of forecasters that treat the columns of a series as one multivariate series.
+
+    Subclasses define `_fit_series`; units stand in ``units_``, one for each series.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(joint=True)
+    n_jobs: int | None
+    units_: tuple[JointUnit, ...]
+
+    @abstractmethod
+    def _fit_series(self, y: FloatArray, X: FloatArray | None) -> JointUnit:
+        """Unit of one series ``(n_times, n_outputs)``."""
+
+    # hooks ------------------------------------------------------------------------------------------------------
+
+    def _fit(self, form: Form, panel: Panel) -> dict[str, Any]:
+        def fit(series: int) -> JointUnit:
+            X = None if panel.X is None or not form.n_features else panel.X[series]
+            try:
+                return self._fit_series(np.ascontiguousarray(panel.y[series]), X)
+            except SsmtsError as error:
+                label = "" if form.keys is None else f"Series {form.keys[series]!r}: "
+                raise type(error)(f"{label}{error}") from error
+
+        if len(panel.y) == 1:
+            return {"units_": (fit(0),)}
+        jobs = (delayed(fit)(series) for series in range(len(panel.y)))
+        return {"units_": tuple(Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs))}
+
+    def _update(self, news: Sequence[SeriesRows]) -> dict[str, Any]:
+        units = list(self.units_)
+        for new in news:
+            unit = units[new.series]
+            packed = pack(ready(unit.ssm, unit.row), len(new.y))
+            done = run(packed, np.ascontiguousarray(new.y), self._inputs(unit, new.X), unit.state)
+            units[new.series] = unit._replace(state=done.state, row=unit.row + len(new.y))
+        return {"units_": tuple(units)}
+
+    def _forecast(self, series: int, leads: np.ndarray, X: FloatArray | None) -> Distribution:
+        unit, horizon = self.units_[series], int(leads[-1])
+        inputs = None
+        if takes_inputs(unit.ssm):
+            assert X is not None
+            if len(leads) < horizon and unit.ssm.input_matrix is not None:
+                absent = int(np.setdiff1d(np.arange(1, horizon + 1), leads)[0])
+                raise FutureRowsError(
+                    f"Covariates move the states, so each row counts: X_future{self.form_.label(series)} has no row "
+                    f"{absent} step(s) after the last known one. Pass the missing rows."
+                )
+            inputs = np.zeros((horizon, X.shape[1]))
+            inputs[leads - 1] = X
+        packed = ready(unit.ssm, unit.row)
+        found = forecast(packed, unit.state, horizon, inputs)
+
+        def draw(n: int, rng: np.random.Generator) -> FloatArray:
+            return simulate(packed, horizon, n, rng, state=unit.state, inputs=inputs)[1][:, None, leads - 1]
+
+        return Gaussian(found.mean[leads - 1][None], found.cov[leads - 1][None], draw)
+
+    def _one_step(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        unit = self.units_[series]
+        inputs = self._inputs(unit, X)
+        done = filter(ready(unit.ssm, 0), y, inputs)
+        mean = signal(unit.ssm, done.predicted_mean[:-1], inputs)
+        return mean, np.diagonal(done.innovation_cov, axis1=1, axis2=2)
+
+    @staticmethod
+    def _inputs(unit: JointUnit, X: FloatArray | None) -> FloatArray | None:
+        return X if takes_inputs(unit.ssm) else None
+
+    # results ----------------------------------------------------------------------------------------------------
+
+    @property
+    def states_(self) -> tuple[State, ...]:
+        """Predicted state of the next row, of each series."""
+        check_is_fitted(self)
+        return tuple(unit.state for unit in self.units_)
+
+    @property
+    def loglik_(self) -> Any:
+        """Log-likelihood of the training rows; of a panel, an array."""
+        return self._each("loglik")
+
+    @property
+    def converged_(self) -> Any:
+        """Whether the search reached a maximum; of a panel, an array."""
+        return self._each("converged")
+
+    @property
+    def params_(self) -> Any:
+        """Parameters by name; of a panel, a list."""
+        return self._each("params")
+
+    @property
+    def stderr_(self) -> Any:
+        """Standard errors by name, NaN where there are none; of a panel, a list."""
+        return self._each("stderr")
+
+    def filter(self, series: Any = None) -> FilterResult:
+        """Filtered states of the training rows, on the scale of the model.
+
+        Parameters
+        ----------
+        series : hashable, optional
+            Which series of a panel.
+
+        Returns
+        -------
+        FilterResult
+        """
+        unit, y, X = self._training(series)
+        return filter(ready(unit.ssm, 0), y, self._inputs(unit, X))
+
+    def smooth(self, series: Any = None) -> SmoothResult:
+        """States and disturbances of the training rows given all of them, on the scale of the model.
+
+        Parameters
+        ----------
+        series : hashable, optional
+            Which series of a panel.
+
+        Returns
+        -------
+        SmoothResult
+
+        Raises
+        ------
+        SsmtsError
+            The training rows were not saved with the estimator.
+        """
+        unit, y, X = self._training(series)
+        return smooth(ready(unit.ssm, 0), y, self._inputs(unit, X))
+
+    def _each(self, name: str) -> Any:
+        check_is_fitted(self)
+        values = [getattr(unit, name) for unit in self.units_]
+        if len(values) == 1:
+            return values[0]
+        return values if isinstance(values[0], dict) else np.array(values)
+
+    def _training(self, series: Any) -> tuple[JointUnit, FloatArray, FloatArray | None]:
+        check_is_fitted(self)
+        keys = self.form_.keys
+        if keys is None and series is not None:
+            raise UnknownSeriesError(f"There is one series only, without a name; received {series!r}.")
+        if keys is not None and series not in keys:
+            raise UnknownSeriesError(f"Pass series=, one of {', '.join(map(repr, keys[:5]))}; received {series!r}.")
+        at = 0 if keys is None else keys.index(series)
+        if self.rows_ is None:
+            raise SsmtsError(
+                "This needs the training rows, and they were not saved: save(..., data=True), or fit again."
+            )
+        return self.units_[at], self._model_rows(at), None if self.rows_.X is None else self.rows_.X[at]
+
+
+def signal(ssm: LinearGaussianSSM, states: FloatArray, inputs: FloatArray | None, row: int = 0) -> FloatArray:
+    """Observations without their noise.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM
+    states : ndarray, shape (..., n_times, n_states)
+    inputs : ndarray, shape (n_times, n_inputs), optional
+    row : int
+        Where the first of them stands in time-varying matrices.
+    """
+    n = states.shape[-2]
+
+    def rows(field: Any) -> FloatArray:
+        if isinstance(field, TimeVarying):
+            return np.asarray(field.values[row : row + n], dtype=float)
+        return np.asarray(field, dtype=float)[None]
+
+    out = np.squeeze(rows(ssm.observation) @ states[..., None], -1)
+    if ssm.obs_offset is not None:
+        out = out + rows(ssm.obs_offset)
+    if ssm.feedthrough is not None and inputs is not None:
+        out = out + np.squeeze(rows(ssm.feedthrough) @ inputs[..., None], -1)
+    return np.asarray(out)
+
+
+def check_width(ssm: LinearGaussianSSM, y: FloatArray, X: FloatArray | None) -> None:
+    """Refuse rows that a model cannot have made.
+
+    Parameters
+    ----------
+    ssm : LinearGaussianSSM
+    y, X : ndarray
+        Rows of the target and of covariates.
+    """
+    H = ssm.observation.values[0] if isinstance(ssm.observation, TimeVarying) else ssm.observation
+    if len(H) != y.shape[1]:
+        raise InputError(f"The model has {len(H)} observation(s) a row, and y has {y.shape[1]} column(s).")
+    field = ssm.input_matrix if ssm.input_matrix is not None else ssm.feedthrough
+    if field is None:
+        if X is not None:
+            raise InputError(
+                f"X has {X.shape[1]} covariate(s), and the model has no inputs: give it a feedthrough or an input_matrix, "
+                "or fit y alone."
+            )
+        return
+    width = np.shape(field.values if isinstance(field, TimeVarying) else field)[-1]
+    if X is None or X.shape[1] != width:
+        got = "none" if X is None else str(X.shape[1])
+        raise InputError(f"The model has {width} input(s), so X needs as many columns; it has {got}.")
