@@ -59,9 +59,11 @@ class Objective:
         for name in self.tangents.free:
             size = np.size(values[name])
             gradient[name] = np.zeros(size)
-            for field, slope in slopes[name].items():
+            for field, slope in slopes[name].items() if math.isfinite(height) else ():
                 of = _as(getattr(ssm, field), getattr(found, field))
                 of = of * scale if scale is not None and field in COVARIANCES else of
+                if not np.all(np.isfinite(of)):
+                    raise NumericalError(f"the derivative of the log-likelihood with respect to {field} is not finite.")
                 gradient[name] += slope.reshape(size, -1) @ of.ravel()
         return Evaluation(height, gradient, served, scale, effects)
 
@@ -146,7 +148,7 @@ class Posterior:
             self.n_evaluations += 1
             return -np.inf, np.zeros(self.moved.size)
         height = at.loglik + prior
-        if not np.isfinite(height) or not np.all(np.isfinite(gradient)):
+        if not np.isfinite(height):
             self.refusal = "the model contradicts the rows" if at.loglik == -np.inf else "a prior has no density there"
             return -np.inf, np.zeros(self.moved.size)
         return height, gradient

@@ -250,12 +250,10 @@ def maximum_likelihood_each(
 
 
 def _check_start(posterior: Posterior) -> None:
-    at, prior, _, gradient = posterior.detail(posterior.moved.origin)
+    at, prior = posterior.detail(posterior.moved.origin)[:2]
     for height, words in ((at.loglik, "log-likelihood"), (prior, "log-density of the priors")):
         if not np.isfinite(height):
             raise InputError(f"the {words} is {height} at the start {posterior.moved.start}: start elsewhere.")
-    if not np.all(np.isfinite(gradient)):
-        raise InputError(f"the gradient is not finite at the start {posterior.moved.start}: start elsewhere.")
 
 
 def _starts(moved: Moved, n: int, rng: np.random.Generator) -> list[Array]:

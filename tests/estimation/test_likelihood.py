@@ -358,3 +358,13 @@ def test_a_search_that_does_not_arrive_says_so():
     found = maximum_likelihood(white, np.zeros((5, 1)), {"var": Parameter(1.0, Variance())})
     assert not found.converged
     assert "no maximum was reached" in found.message
+
+
+def test_variances_that_must_not_all_be_zero():
+    """A step onto zero variances meets rows that no model could have made, and is taken back."""
+    rng = np.random.default_rng(5)
+    for scale in (1e-8, 1.0, 1e8):
+        y = scale * rng.standard_normal((40, 1)).cumsum(axis=0)
+        found = maximum_likelihood(level, y, {name: Parameter(0.5 * scale**2, Variance()) for name in LEVEL})
+        assert found.params["obs_var"] < 0.2 * found.params["level_var"]
+        assert np.isfinite(found.loglik)
