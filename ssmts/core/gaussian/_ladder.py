@@ -23,6 +23,7 @@ MODULES = {
     "schur": "_schur",
     "steady": "_steady",
     "sequential": "_sequential",
+    "square_root": "_square_root",
     "precision": "_precision",
     "scan": "_scan",
 }

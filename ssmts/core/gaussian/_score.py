@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._adjoint import Gradient, Whole, backward
-from ssmts.core.gaussian._forward import FILTERED, GAINS, LIFTED, over_time, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, LIFTED, Pass, over_time, run
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
@@ -85,9 +85,14 @@ def _sum(fields: tuple[Any, ...]) -> Any:
 
 
 def score_one(
-    packed: Packed, y: Array, names: tuple[str, ...], inputs: npt.ArrayLike | None, state: State | None
+    packed: Packed,
+    y: Array,
+    names: tuple[str, ...],
+    inputs: npt.ArrayLike | None,
+    state: State | None,
+    done: Pass | None = None,
 ) -> tuple[float, LinearGaussianSSM]:
-    """The score of one series by one pass forward and one back."""
+    """The score of one series by one pass forward, unless it is `done`, and one back."""
     ssm, n, dx, dy = packed.ssm, len(y), len(packed.start.mean), y.shape[1]
 
     def room(fields: tuple[str, ...], *size: int, each: bool = False) -> Array:
@@ -99,7 +104,8 @@ def score_one(
 
     whole = None
     full = "transition" in names or "observation" in names
-    done = run(packed, y, inputs, state, GAINS | FILTERED if full else GAINS | LIFTED)
+    if done is None:
+        done = run(packed, y, inputs, state, GAINS | FILTERED if full else GAINS | LIFTED)
     if full:
         kept = done.trace.m, done.trace.P, done.trace.A, done.trace.rank
         whole = Whole(*kept, np.zeros((dx, dx)), room(("transition",), dx, dx), room(("observation",), dy, dx))
