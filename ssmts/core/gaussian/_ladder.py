@@ -24,6 +24,7 @@ MODULES = {
     "steady": "_steady",
     "sequential": "_sequential",
     "square_root": "_square_root",
+    "square_root_single": "_square_root_single",
     "precision": "_precision",
     "scan": "_scan",
 }

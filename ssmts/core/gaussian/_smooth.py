@@ -232,12 +232,12 @@ def disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u:
     QG = Q if packed.ssm.process_loading is None else Q @ over_time(packed.ssm.process_loading, n).swapaxes(1, 2)
     noise, noise_known = dot(R, u), R @ E @ R
     shock, shock_known = dot(QG, r), QG @ N @ QG.swapaxes(1, 2)
-    auxiliary = _standardised(noise, noise_known, R), _standardised(shock, shock_known, Q)
+    auxiliary = standardised(noise, noise_known, R), standardised(shock, shock_known, Q)
     return SmoothResult(mean, cov, noise, R - noise_known, shock, Q - shock_known, *auxiliary)
 
 
-def _standardised(values: Array, cov: Array, prior: Array) -> Any:
-    """Values over their standard deviation, NaN where that is zero but for rounding."""
+def standardised(values: Array, cov: Array, prior: Array, zero: float = 1e-14) -> Any:
+    """Values over their standard deviation, NaN where the variance is zero but for rounding, `zero` of that before."""
     variance, most = np.diagonal(cov, axis1=1, axis2=2), np.diagonal(prior, axis1=1, axis2=2)
-    known = variance > 1e-14 * most
+    known = variance > zero * most
     return np.divide(values, np.sqrt(np.where(known, variance, 1.0)), out=np.full_like(values, np.nan), where=known)

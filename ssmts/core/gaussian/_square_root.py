@@ -18,8 +18,8 @@ from ssmts.core.gaussian._ladder import Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._root import root_back, root_forward
 from ssmts.core.gaussian._score import score_one
-from ssmts.core.gaussian._smooth import _standardised
-from ssmts.core.gaussian._update import REDUNDANT, K
+from ssmts.core.gaussian._smooth import standardised
+from ssmts.core.gaussian._update import K
 from ssmts.core.types import Array, FilterResult, LinearGaussianSSM, SmoothResult, State
 from ssmts.exceptions import InputError, NumericalError
 
@@ -71,7 +71,7 @@ def run(
     filtered: tuple[Array, Array] = np.empty((kept, dx), kind), np.empty((kept, dx, dx), kind)
     table, factors = np.empty((kept, dy, K + 2 * dx)), np.empty((rows, dx, rank))
     m, L = m.astype(kind), np.ascontiguousarray(L, kind)
-    tiny = max(REDUNDANT, 10 * dx * float(np.finfo(kind).eps) if kind is np.float32 else 0.0)
+    tiny = float((20 * dx * np.finfo(kind).eps) ** 2)  # a root is wrong by rounding, its square by the square of that
     model = packed.layout, packed.values, b, y, shock_roots(packed)
     traces = loglik_t, *predicted, *filtered, table, factors, ranks
     loglik, left, n_diffuse, t, wrong = root_forward(*model, m, L, A, tiny, *traces)
@@ -170,7 +170,10 @@ def smooth_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | Non
         cov += infinities(_left_open(trace, link.E))
     noise, shock = _noise(packed, roots.done.y, m, L), _shocks(packed, trace, link, m, L)
     R, Q = over_time(packed.ssm.obs_cov, len(m)), over_time(packed.ssm.process_cov, len(m))
-    auxiliary = _standardised(noise[0], R - noise[1], R), _standardised(shock[0], Q - shock[1], Q)
+    auxiliary = (
+        standardised(x, prior - cov, prior, float(50 * np.finfo(kind).eps))
+        for (x, cov), prior in ((noise, R), (shock, Q))
+    )
     return SmoothResult(m, cov, *noise, *shock, *auxiliary)
 
 
@@ -238,15 +241,17 @@ def score_of(
     """The score by the gains of this pass, whose states stay in their places: so all of the way back is asked for."""
     done = run(packed, y, inputs, state, kind, keep=True).done
     loglik, gradient = score_one(packed, y, tuple({*names, "observation"}), inputs, state, done)
-    return loglik, gradient if "observation" in names else gradient._replace(observation=None)
+    nothing: Any = None
+    return loglik, gradient if "observation" in names else gradient._replace(observation=nothing)
 
 
-def _rung(name: str, kind: type, claims: str) -> Rung:
+def rung_of(name: str, kind: type, claims: str) -> Rung:
+    """The rung whose roots are numbers of a type."""
     cost = "two to three times the sequential rung: an orthogonal reduction of n_states by n_states + n_shocks a row"
     serve: list[Any] = [partial(one, kind) for one in (loglik_one, filter_one, smooth_one, score_of, sample_one)]
     return Rung(name, cost, claims, lambda job: "", *serve)
 
 
-RUNG = _rung(
+RUNG = rung_of(
     "square_root", np.float64, "every model, as the sequential rung does, with covariances that cannot lose their sign"
 )
