@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import drive, unresolved
-from ssmts.core.gaussian._lanes import LANES, step_each, step_lanes, step_means
+from ssmts.core.gaussian._lanes import LANES, step_lanes
+from ssmts.core.gaussian._lanes_each import step_each
+from ssmts.core.gaussian._lanes_means import step_means
 from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._stream import KEEP, PLACE, Stream
