@@ -15,6 +15,7 @@ _PUBLIC = {
     "Naive": "forecasting.naive",
     "SeasonalNaive": "forecasting.naive",
     "StructuralForecaster": "forecasting.structural",
+    "VARForecaster": "forecasting.var",
     "backtest": "evaluation.backtesting",
     "forecast": "through",
     "future_frame": "through",

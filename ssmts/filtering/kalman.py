@@ -12,6 +12,7 @@ from ..components.transforms import Variance
 from ..core.types import LinearGaussianSSM
 from ..estimation import Parameter, maximum_likelihood
 from ..exceptions import InputError, InputTypeError, TooShortError
+from ..forecasting._var import independent
 from ..forecasting.joint import JointForecaster, JointUnit, check_width, started
 
 
@@ -136,7 +137,7 @@ class KalmanFilter(JointForecaster):
             )
         scale = np.array([_size(column[~np.isnan(column)]) for column in y.T])
         shift = np.array([column[~np.isnan(column)].mean() for column in y.T])
-        rotation = None if X is None else _independent(X, seen - 3)
+        rotation = None if X is None else independent(X - X.mean(axis=0), seen - 3)
         one, zero = np.eye(p), np.zeros((p, p))
 
         def build(params: dict[str, Any]) -> LinearGaussianSSM:
@@ -179,13 +180,3 @@ def _size(observed: FloatArray) -> float:
 def _plain(values: FloatArray) -> Any:
     """A number, where there is one column only."""
     return float(values[0]) if values.size == 1 else values
-
-
-def _independent(X: FloatArray, most: int) -> FloatArray:
-    """Rotation of centred covariates to uncorrelated columns of unit mean square, the strongest ones if they are many."""
-    centred = X - X.mean(axis=0)
-    size = np.sqrt(np.mean(centred**2, axis=0))
-    size = np.where(size > 1e-10 * np.abs(X).max(axis=0, initial=0.0), size, np.inf)
-    _, roots, right = np.linalg.svd(centred / size / np.sqrt(len(X)), full_matrices=False)
-    keep = (roots > 1e-7 * roots.max(initial=0.0)) & (np.arange(roots.size) < most)
-    return np.asarray(right[keep].T / roots[keep] / size[:, None])

@@ -1,0 +1,143 @@
+"""Least squares of a vector autoregression, and its state-space form."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._containers import FloatArray
+from ..core.linalg.lyapunov import solve_lyapunov
+from ..core.types import LinearGaussianSSM
+
+CALM = 0.97  # largest root from which a search for a stationary process starts
+
+
+class Coefficients(NamedTuple):
+    """Of a vector autoregression, as least squares found them."""
+
+    coef: FloatArray  # (lags, k, k)
+    const: FloatArray  # (k,)
+    exog: FloatArray  # (k, n_features)
+    cov: FloatArray  # (k, k)
+    stderr: dict[str, FloatArray]
+    loglik: float  # conditional on the first rows
+    driven: bool
+
+    def named(self, constant: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Parameters and standard errors by name."""
+        names = ["coef", *(["const"] if constant else []), *(["exog"] if self.driven else [])]
+        params = {name: getattr(self, name) for name in names} | {"cov": self.cov}
+        return params, {name: self.stderr[name] for name in names} | {"cov": np.full(self.cov.shape, np.nan)}
+
+    def calmed(self) -> Coefficients:
+        """With the roots drawn inside the unit circle, and an error in every column."""
+        root = float(np.abs(np.linalg.eigvals(companion(self.coef))).max())
+        factor = min(1.0, CALM / root) if root > 0 else 1.0
+        powers = factor ** np.arange(1, len(self.coef) + 1)
+        floor = 1e-6 * max(float(np.diagonal(self.cov).max()), 1e-300)
+        return self._replace(coef=self.coef * powers[:, None, None], cov=self.cov + floor * np.eye(len(self.cov)))
+
+
+def companion(coef: FloatArray) -> FloatArray:
+    """The transition of the last ``lags`` rows, newest first."""
+    lags, k, _ = coef.shape
+    F = np.eye(lags * k, k=-k, dtype=coef.dtype)
+    F[:k] = coef.transpose(1, 0, 2).reshape(k, lags * k)
+    return F
+
+
+def interpolated(y: FloatArray) -> FloatArray:
+    """Missing values on straight lines between their neighbours."""
+    out, rows = y.copy(), np.arange(len(y))
+    for column in out.T:
+        seen = ~np.isnan(column)
+        if not seen.all():
+            column[~seen] = np.interp(rows[~seen], rows[seen], column[seen])
+    return out
+
+
+def least_squares(y: FloatArray, X: FloatArray | None, lags: int, constant: bool, diagonal: bool) -> Coefficients:
+    """Every column on the past of all, a constant, and covariates.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_times, k)
+        Complete rows.
+    X : ndarray, shape (n_times, n_features), optional
+    lags : int
+    constant, diagonal : bool
+    """
+    n, k = y.shape
+    m = n - lags
+    past = [y[lags - i : n - i] for i in range(1, lags + 1)]
+    used, d = X is not None and X.shape[1] > 0, 0 if X is None else X.shape[1]
+    center, rotation = np.zeros(d), np.zeros((d, 0))
+    if X is not None and used:
+        center = X[lags:].mean(axis=0) if constant else center
+        rotation = independent(X[lags:] - center, m - k * lags - int(constant) - 1)
+    blocks = [*past, np.ones((m, int(constant)))]
+    Z = np.hstack([*blocks, (X[lags:] - center) @ rotation] if X is not None else blocks)
+    found, *_ = np.linalg.lstsq(Z, y[lags:], rcond=None)
+    rest = y[lags:] - Z @ found
+    cov = rest.T @ rest / m
+    cov = np.diag(np.diagonal(cov)) if diagonal else cov
+    B = found.T
+    split = k * lags
+    exog = B[:, split + int(constant) :] @ rotation.T
+    const = (B[:, split] if constant else np.zeros(k)) - exog @ center
+    inverse = np.linalg.pinv(Z.T @ Z, hermitian=True)
+    back = np.eye(Z.shape[1], split + int(constant) + d)
+    back[split + int(constant) :, split + int(constant) :] = rotation.T
+    if constant:
+        back[split + 1 :, split] = -(center @ rotation)
+    spread = np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", back, inverse, back), 0.0))
+    errors = np.sqrt(np.diagonal(cov))[:, None] * spread
+    stderr = {
+        "coef": errors[:, :split].reshape(k, lags, k).transpose(1, 0, 2),
+        "const": errors[:, split] if constant else np.zeros(k),
+        "exog": errors[:, split + int(constant) :],
+    }
+    sign, logdet = np.linalg.slogdet(cov)
+    loglik = -m / 2 * (k * np.log(2 * np.pi) + logdet + k) if sign > 0 else np.inf
+    coef = B[:, :split].reshape(k, lags, k).transpose(1, 0, 2)
+    return Coefficients(np.ascontiguousarray(coef), const, exog, cov, stderr, float(loglik), X is not None)
+
+
+def independent(centred: FloatArray, most: int) -> FloatArray:
+    """Rotation of covariates to uncorrelated columns of unit mean square, the strongest ones if they are many."""
+    size = np.sqrt(np.mean(centred**2, axis=0))
+    size = np.where(size > 1e-10 * max(float(np.abs(centred).max(initial=0.0)), 1e-300), size, np.inf)
+    _, roots, right = np.linalg.svd(centred / size / np.sqrt(len(centred)), full_matrices=False)
+    keep = (roots > 1e-7 * roots.max(initial=0.0)) & (np.arange(roots.size) < most)
+    return np.asarray(right[keep].T / roots[keep] / size[:, None])
+
+
+def model_of(found: Coefficients, y: FloatArray) -> LinearGaussianSSM:
+    """State-space form: the last rows, without what constant and covariates add to the newest of them.
+
+    It starts from the stationary law, or from the mean and covariance of the rows at hand where there is none; complete rows
+    settle it after ``lags`` of them.
+    """
+    lags, k, _ = found.coef.shape
+    F, E = companion(found.coef), np.eye(lags * k, k)
+    stationary = np.abs(np.linalg.eigvals(F)).max() < 1 - 1e-6
+    if stationary:
+        mean = np.linalg.solve(np.eye(k) - found.coef.sum(axis=0), found.const)
+        cov = solve_lyapunov(F, E @ found.cov @ E.T)
+    else:
+        windows = np.hstack([y[lags - i : len(y) - i] for i in range(1, lags + 1)])
+        mean, cov = y.mean(axis=0), np.atleast_2d(np.cov(windows.T, bias=True))
+    return LinearGaussianSSM(
+        transition=F,
+        process_cov=found.cov,
+        observation=np.ascontiguousarray(E.T),
+        obs_cov=np.zeros((k, k)),
+        initial_mean=np.tile(mean, lags) - E @ found.const,
+        initial_cov=cov,
+        state_offset=F @ E @ found.const,
+        obs_offset=found.const,
+        process_loading=E,
+        input_matrix=F @ E @ found.exog if found.driven else None,
+        feedthrough=found.exog if found.driven else None,
+    )
