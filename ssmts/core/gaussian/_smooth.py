@@ -9,16 +9,19 @@ from ssmts.core.gaussian._backward import (
     correlate,
     cross_errors,
     move_back,
+    rename_back,
     sandwich_back,
     smoothing_error,
     step_back,
 )
 from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
 from ssmts.core.gaussian._ladder import serve, stack
-from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
+from ssmts.core.gaussian._layout import Block, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._predict import new_moves
-from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, decorrelate, new_row
+from ssmts.core.gaussian._score import support_of
+from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, UNSEEN, K, S, V, clear_row, decorrelate
+from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
 
 
@@ -29,6 +32,7 @@ def back(
     y: Array,
     place: Index,
     tables: Array,
+    states: Index,
     ahead_r: Array,
     ahead_N: Array,
     r: Array,
@@ -39,59 +43,104 @@ def back(
     N1: Array,
     N2: Array,
 ) -> None:
-    """Fill r[t] and N[t] of the filtered state, `ahead` of the state predicted from it, u[t] and E[t] of the observations.
+    """Fill r[t] and N[t] of the filtered state, `ahead` of the state predicted from it (N on `states`), u[t] and E[t].
 
     The rows that began partly diffuse also get the next terms of r + r1 / kappa and N + N1 / kappa + N2 / kappa^2 (Durbin
     and Koopman 2012, section 5.3, in the form that keeps N1 symmetric).
     """
     model = unpack(index)
-    n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    W, row, moves = np.empty((3 * dx, dx)), new_row(model), new_moves(index, model, place, False)
-    h = np.empty(H.size) if model.full else value
-    Nk, Ne = np.empty(dx), np.zeros((dy, dx))
-    rt, r1t = np.zeros(dx), np.zeros(dx)
-    Nt, N1t, N2t = np.zeros((dx, dx)), np.zeros((dx, dx)), np.zeros((dx, dx))
+    n, dx, dy, H, rows = y.shape[0], model.dx, model.dy, model.H, r1.shape[0]
+    wide, width = K + 2 * dx + dy, tables.shape[2]
+    work = np.zeros((6 * dx + 9) * dx + dy * (wide + width + dx) + H.size)  # seen through windows, see `forward`
+    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    row, table = matrix(work, first, dy, wide), matrix(work, first + dy * wide, dy, width)
+    first += dy * (wide + width)
+    Ne, six = matrix(work, first, dy, dx), matrix(work, first + dy * dx, 6, dx)
+    first += (dy + 6) * dx
+    rt, r1t = vector(work, first, dx), vector(work, first + dx, dx)
+    first += 2 * dx
+    Nt, N1t = matrix(work, first, dx, dx), matrix(work, first + dx * dx, dx, dx)
+    N2t = matrix(work, first + 2 * dx * dx, dx, dx)
+    h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
+    index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
+    clear_row(model, row)
+    moves = new_moves(index, model, place, True)
     for t in range(n - 1, -1, -1):
-        _keep(rt, Nt, ahead_r, ahead_N, t)
+        for i in range(dx):
+            ahead_r[t, i] = rt[place[i]]
+        for i in range(states.size):
+            for j in range(states.size):
+                ahead_N[t, i, j] = Nt[place[states[i]], place[states[j]]]
+        rename_back(moves)
         if t < n - 1:
             move_back(index, value, model.F, t, moves, rt, W)
             sandwich_back(index, value, model.F, t, moves, Nt, W)
-        _keep(rt, Nt, r, N, t)
-        if t < r1.shape[0]:
+        _keep(place, rt, Nt, r, N, t)
+        if t < rows:
             if t < n - 1:
                 move_back(index, value, model.F, t, moves, r1t, W)
                 sandwich_back(index, value, model.F, t, moves, N1t, W)
                 sandwich_back(index, value, model.F, t, moves, N2t, W)
-            _keep(r1t, N1t, r1, N1, t)
-            _keep(r1t, N2t, r1, N2, t)
+            _keep(place, r1t, N1t, r1, N1, t)
+            _keep(place, r1t, N2t, r1, N2, t)
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
+        _by_place(place, tables, t, table)
         for i in range(dy - 1, -1, -1):
             for j in range(dx):
                 Ne[i, j] = 0.0
-            if tables[t, i, KIND] == SKIPPED:
+            if table[i, KIND] == SKIPPED:
                 continue
-            u[t, i], e = smoothing_error(tables[t], i, rt, Nt, Nk)
-            cross_errors(index, H, h, g, place, tables[t], i, e, Nk, Ne, E[t])
-            if t < r1.shape[0]:
-                _orders_back(index, H, h, g, tables[t], i, rt, Nt, r1t, N1t, N2t)
+            u[t, i], e = smoothing_error(table, i, rt, Nt, Nk)
+            if dy > 1:
+                cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, matrix(E, t * dy * dy, dy, dy))
+            else:
+                E[t, 0, 0] = e
+            if t < rows:
+                _orders_back(index, H, h, g, place, table, i, rt, Nt, r1t, N1t, N2t, six)
             step_back(index, H, h, g, place, i, u[t, i], e, rt, Nt, Nk)
         if model.full:
-            correlate(row, K + 2 * dx, u[t], E[t])
+            correlate(row, K + 2 * dx, vector(u, t * dy, dy), matrix(E, t * dy * dy, dy, dy))
+    work[0] = 0.0  # it must live until here
 
 
 @part
-def _keep(r: Array, N: Array, to_r: Array, to_N: Array, t: int) -> None:
+def _keep(place: Index, r: Array, N: Array, to_r: Array, to_N: Array, t: int) -> None:
     for i in range(r.size):
-        to_r[t, i] = r[i]
+        p = place[i]
+        to_r[t, i] = r[p]
         for j in range(r.size):
-            to_N[t, i, j] = N[i, j]
+            to_N[t, i, j] = N[p, place[j]]
 
 
 @part
+def _by_place(place: Index, tables: Array, t: int, table: Array) -> None:
+    """The table of row t, which is by states, by places."""
+    n = place.size
+    for i in range(table.shape[0]):
+        for j in range(K):
+            table[i, j] = tables[t, i, j]
+        for first in range(K, table.shape[1], n):
+            for j in range(n):
+                table[i, first + place[j]] = tables[t, i, first + j]
+
+
+@rare
 def _orders_back(
-    index: Index, H: Block, h: Array, g: int, table: Array, i: int, r: Array, N: Array, r1: Array, N1: Array, N2: Array
+    index: Index,
+    H: Block,
+    h: Array,
+    g: int,
+    place: Index,
+    table: Array,
+    i: int,
+    r: Array,
+    N: Array,
+    r1: Array,
+    N1: Array,
+    N2: Array,
+    work: Array,
 ) -> None:
     """Take r1, N1 and N2 back over observation i, before r and N are.
 
@@ -103,9 +152,13 @@ def _orders_back(
         N2 <- L'N2 L + L0'N1 L + L'N1 L0 + L0'N L0 - h'h f / S^2
     """
     n = r.size
-    z, q, Nq, N1k, N1q, N2k = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    for l in range(6):
+        for j in range(n):
+            work[l, j] = 0.0
+    z, q, Nq = vector(work, 0, n), vector(work, n, n), vector(work, 2 * n, n)
+    N1k, N1q, N2k = vector(work, 3 * n, n), vector(work, 4 * n, n), vector(work, 5 * n, n)
     for a in range(index[H.ptr + i], index[H.ptr + i + 1]):
-        z[index[H.col + a]] = h[g + a]
+        z[place[index[H.col + a]]] = h[g + a]
     shift, one, two = 0.0, 0.0, 0.0
     if table[i, KIND] == DIFFUSE:
         f, s = table[i, TOTAL], table[i, S]
@@ -181,7 +234,7 @@ def smooth(
 
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
     """The smoother of one series by one pass forward and one back."""
-    done = smooth_pass(packed, y, inputs, state)
+    done = smooth_pass(packed, y, inputs, state, whole=False)
     return disturbances(packed, done.mean, done.cov, done.r, done.N, done.u, done.E)
 
 
@@ -192,23 +245,27 @@ class Smoothed(NamedTuple):
     mean: Array  # (n, dx)
     cov: Array  # (n, dx, dx)
     r: Array  # (n, dx) of the state predicted from row t
-    N: Array  # (n, dx, dx)
+    N: Array  # (n, dx, dx), or on the states that shocks move
     u: Array  # (n, dy) of the observations
     E: Array  # (n, dy, dy)
 
 
-def smooth_pass(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Smoothed:
-    """One pass forward and one back."""
+def smooth_pass(
+    packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, whole: bool = True
+) -> Smoothed:
+    """One pass forward and one back; N of all states, or only of those that shocks move if not `whole`."""
     done = run(packed, y, inputs, state, GAINS | FILTERED)
     trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
-    rows = len(trace.rank)
-    ahead_r, ahead_N, r, N = np.empty((n, dx)), np.empty((n, dx, dx)), np.empty((n, dx)), np.empty((n, dx, dx))
-    u, E = np.zeros((n, dy)), np.zeros((n, dy, dy))
+    rows, P = len(trace.rank), trace.P
+    states = np.arange(dx) if whole else support_of(packed, ("process_cov",))
+    ahead_r, ahead_N = np.empty((n, dx)), np.empty((n, len(states), len(states)))
+    r, N, u, E = np.empty((n, dx)), np.empty((n, dx, dx)), np.zeros((n, dy)), np.zeros((n, dy, dy))
     r1, N1, N2 = np.empty((rows, dx)), np.empty((rows, dx, dx)), np.empty((rows, dx, dx))
-    tables = trace.row, ahead_r, ahead_N, r, N, u, E, r1, N1, N2
-    back(packed.layout, packed.values, done.y, done.place, *tables)
-    P = trace.P
-    mean, cov = trace.m + dot(P, r), P - P @ N @ P
+    tables = trace.row, states, ahead_r, ahead_N, r, N, u, E, r1, N1, N2
+    back(packed.layout, packed.values, done.y, np.arange(dx), *tables)
+    mean, cov = trace.m + dot(P, r), N
+    np.matmul(P @ N, P, out=cov)
+    np.subtract(P, cov, out=cov)
     if rows:
         columns = np.arange(trace.A.shape[2]) < trace.rank[:, None]
         A = trace.A * columns[:, None, :]
@@ -218,7 +275,9 @@ def smooth_pass(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
         cov[:rows] -= mixed + mixed.swapaxes(1, 2) + A @ (A_t @ N2 @ A) @ A_t
         if done.state.rank:
             left = np.eye(A.shape[2]) * columns[:, None, :] - A_t @ N1 @ A
-            cov += infinities(A @ left @ A_t)
+            unknown, size = A @ left @ A_t, np.linalg.norm(A, axis=-1)
+            unknown[np.abs(unknown) <= UNSEEN * size[:, None] * size[..., None]] = 0.0  # rounding
+            cov += infinities(unknown)
     return Smoothed(done, mean, cov, ahead_r, ahead_N, u, E)
 
 
@@ -231,7 +290,8 @@ def disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u:
     R, Q = over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.process_cov, n)
     QG = Q if packed.ssm.process_loading is None else Q @ over_time(packed.ssm.process_loading, n).swapaxes(1, 2)
     noise, noise_known = dot(R, u), R @ E @ R
-    shock, shock_known = dot(QG, r), QG @ N @ QG.swapaxes(1, 2)
+    moved = QG if N.shape[-1] == QG.shape[-1] else QG[..., support_of(packed, ("process_cov",))]
+    shock, shock_known = dot(QG, r), moved @ N @ moved.swapaxes(1, 2)
     auxiliary = standardised(noise, noise_known, R), standardised(shock, shock_known, Q)
     return SmoothResult(mean, cov, noise, R - noise_known, shock, Q - shock_known, *auxiliary)
 
