@@ -15,12 +15,15 @@ import warnings
 import harness  # isort: skip  # first: it sets the number of threads
 import kalman_peers as peers
 import numpy as np
+import pandas as pd
+from sklearn.base import clone
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from ssmts import StructuralForecaster
 from ssmts.components import Composition, DummySeason, Trend, TrigonometricSeason
-from ssmts.core.gaussian import loglik, pack, score, smooth, step
+from ssmts.core.gaussian import Stream, Streams, filter, loglik, pack, score, smooth, step
+from ssmts.core.types import LinearGaussianSSM
 
 VALUES = np.array([1.0, 0.3, 1e-4, 0.02])  # irregular, level, slope, season: variances
 N = 10_000
@@ -111,17 +114,43 @@ class Table:
     def wants(self, job, slow=False):
         return all(word in job for word in self.only) and not (slow and self.quick)
 
-    def add(self, job, mine, reference, *, asked, stretch, others=None, logliks=("", ""), must=None, repeats=7, slow_repeats=None):
+    def add(
+        self,
+        job,
+        mine,
+        reference,
+        *,
+        asked,
+        stretch,
+        others=None,
+        logliks=("", ""),
+        must=None,
+        repeats=7,
+        slow_repeats=None,
+        peer="",
+    ):
         """Time both sides in turn and add a row."""
         if slow_repeats is None:
             both = harness.interleaved({"ssmts": mine, "statsmodels": reference}, repeats=repeats)
             t, r = both["ssmts"][0], both["statsmodels"][0]
         else:
             t, r = harness.seconds(mine, repeats)[0], once(reference, slow_repeats)
-        words = ", ".join(f"{name} {harness.duration(harness.seconds(call, 3)[0])}" for name, call in (others or {}).items())
+        words = ", ".join(
+            f"{name} {harness.duration(harness.seconds(call, 3)[0])}" for name, call in (others or {}).items()
+        )
         what, least = must or ("", 0.0)
-        self.put(job, harness.duration(t), harness.duration(r), f"{r / t:,.0f} x", asked, stretch, words, *logliks, what,
-                 f"{t / least:.1f}" if least else "")
+        self.put(
+            job,
+            harness.duration(t),
+            f"{harness.duration(r)} {peer}".strip(),
+            f"{r / t:,.0f} x",
+            asked,
+            stretch,
+            words,
+            *logliks,
+            what,
+            f"{t / least:.1f}" if least else "",
+        )
 
     def put(self, *cells):
         self.rows.append(list(cells))
@@ -161,44 +190,84 @@ def likelihoods(table):
         ("trigonometric", 12, 0.0): ("60 x", "110 x"),
         ("trigonometric", 168, 0.0): ("2,500 x", "7,500 x"),
     }
-    for (kind, s, missing), (asked, stretch) in goals.items():
-        job = f"loglik, slope + {kind} season {s}, {'5 % missing' if missing else 'complete'}"
-        if not table.wants(job, slow=s > 100):
-            continue
-        y = series(N, s, missing=missing)
-        packed, column = ours(s, kind, y), y[:, None].copy()
-        # statsmodels' exact diffuse start never ends for trigonometric seasons of thousands of rows: its default is timed,
-        # and log-likelihoods are compared on 1,000 rows, where it is right
-        exact = kind == "dummy"
-        model, compared = theirs(y, s, kind, exact), (y if exact else y[:1000])
-        check = model if exact else theirs(compared, s, kind)
-        reached = number(loglik(packed, compared[:, None].copy())), number(check.loglike(VALUES))
-        small = s == 12 and kind == "dummy"
-        table.add(
-            job,
-            lambda: loglik(packed, column),
-            lambda: model.loglike(VALUES),
-            asked=asked,
-            stretch=stretch,
-            others=available(packed.ssm, y, "loglik", complete=not missing) if small else None,
-            logliks=reached,
-            must=sequential_floor(N, s + 1, 0.95) if missing else schur_floor(N, s + 1),
-            slow_repeats=2 if s > 100 else None,
-        )
+    for (kind, s, missing), goal in goals.items():
+        likelihood(table, kind, s, missing, *goal)
+
+
+def likelihood(table, kind, s, missing, asked, stretch):
+    job = f"loglik, slope + {kind} season {s}, {'5 % missing' if missing else 'complete'}"
+    if not table.wants(job, slow=s > 100):
+        return
+    y = series(N, s, missing=missing)
+    packed, column = ours(s, kind, y), y[:, None].copy()
+    # statsmodels' exact diffuse start never ends for trigonometric seasons of thousands of rows: its default is timed,
+    # and log-likelihoods are compared on 1,000 rows, where it is right
+    exact = kind == "dummy"
+    model, compared = theirs(y, s, kind, exact), (y if exact else y[:1000])
+    check = model if exact else theirs(compared, s, kind)
+    reached = number(loglik(packed, compared[:, None].copy())), number(check.loglike(VALUES))
+    small = s == 12 and kind == "dummy"
+    table.add(
+        job,
+        lambda: loglik(packed, column),
+        lambda: model.loglike(VALUES),
+        asked=asked,
+        stretch=stretch,
+        others=available(packed.ssm, y, "loglik", complete=not missing) if small else None,
+        logliks=reached,
+        must=sequential_floor(N, s + 1, 0.95) if missing else schur_floor(N, s + 1),
+        slow_repeats=2 if s > 100 else None,
+    )
+
+
+def moving_average(theta, season_theta, variance, s):
+    """(1 + theta B)(1 + season_theta B^s) e in state-space form: shocks wait in line; the first state is what is seen."""
+    weights = np.zeros(s + 2)
+    weights[[0, 1, s, s + 1]] = 1.0, theta, season_theta, theta * season_theta
+    F, G = np.eye(s + 2, k=1), weights[:, None]
+    start = sum(np.outer(x, x) for x in (np.append(weights[j:], np.zeros(j)) for j in range(s + 2)))
+    return LinearGaussianSSM(
+        F,
+        np.array([[variance]]),
+        np.eye(1, s + 2),
+        np.zeros((1, 1)),
+        np.zeros(s + 2),
+        variance * start,
+        process_loading=G,
+    )
 
 
 def airline(table):
-    """The airline model of SARIMAX: differenced once and over a season, moving averages of orders 1 and s."""
-    from ssmts.forecasting.arima import ARIMAForecaster
-
+    """The airline model of SARIMAX: differences of lags 1 and s are taken here as part of the job, there by states."""
     for s, asked, stretch in ((12, "100 x", "190 x"), (168, "5,000 x", "20,000 x")):
-        job = f"loglik, airline model, season {s}"
-        if not table.wants(job, slow=s > 100):
-            continue
-        y = series(N, s)
-        reference = SARIMAX(y, order=(0, 1, 1), seasonal_order=(0, 1, 1, s))
-        values = {"ma_1": -0.4, f"ma_season_1": -0.55, "var": 1.5}
-        raise NotImplementedError(ARIMAForecaster, reference, values, asked, stretch)
+        if table.wants(f"loglik, airline model, season {s}", slow=s > 100):
+            one_airline(table, s, asked, stretch)
+
+
+def one_airline(table, s, asked, stretch):
+    y = series(N, s)
+    reference, packed = (
+        SARIMAX(y, order=(0, 1, 1), seasonal_order=(0, 1, 1, s)),
+        pack(moving_average(-0.4, -0.55, 1.5, s)),
+    )
+
+    def mine():
+        w = np.diff(y)
+        return loglik(packed, (w[s:] - w[:-s])[:, None])
+
+    def others():
+        return reference.loglike([-0.4, -0.55, 1.5])
+
+    table.add(
+        f"loglik, airline model, season {s}",
+        mine,
+        others,
+        asked=asked,
+        stretch=stretch,
+        logliks=(number(mine()), number(others())),
+        must=schur_floor(N, s + 1),
+        slow_repeats=2 if s > 100 else None,
+    )
 
 
 def smoothers(table):
@@ -220,20 +289,31 @@ def smoothers(table):
 
 def scores(table):
     """Likelihood and exact score together, against the likelihood alone of the same rung."""
+    y = series(N, 12)
+    packed, column = ours(12, "dummy", y), y[:, None].copy()
     for method in ("schur", "sequential"):
         job = f"score / loglik, 13 states, {method}"
         if not table.wants(job):
             continue
-        y = series(N, 12)
-        packed, column = ours(12, "dummy", y), y[:, None].copy()
-        both = harness.interleaved(
-            {
-                "score": lambda: score(packed, column, ("process_cov", "obs_cov"), method=method),
-                "loglik": lambda: loglik(packed, column, method=method),
-            }
-        )
+        calls = {
+            "score": functools.partial(score, packed, column, ("process_cov", "obs_cov"), method=method),
+            "loglik": functools.partial(loglik, packed, column, method=method),
+        }
+        both = harness.interleaved(calls)
         t, r = both["score"][0], both["loglik"][0]
-        table.put(job, harness.duration(t), "", f"{t / r:.2f} times", "< 3.5", "< 2.5", "", "", "", f"loglik {harness.duration(r)}", "")
+        table.put(
+            job,
+            harness.duration(t),
+            "",
+            f"{t / r:.2f} times",
+            "< 3.5",
+            "< 2.5",
+            "",
+            "",
+            "",
+            f"loglik {harness.duration(r)}",
+            "",
+        )
 
 
 def fits(table):
@@ -278,8 +358,104 @@ def panel(table, job):
 
     r = once(loop, 2) / 12 * 1000
     reached = [unit.loglik for unit in model.units_[:12]]
-    table.put(job, harness.duration(t), harness.duration(r), f"{r / t:,.0f} x", "300 x", "800 x", "", number(sum(reached)),
-              number(sum(results)), f"{1000 / t:,.0f} fits a second", "")
+    table.put(
+        job,
+        harness.duration(t),
+        harness.duration(r),
+        f"{r / t:,.0f} x",
+        "300 x",
+        "800 x",
+        "",
+        number(sum(reached)),
+        number(sum(results)),
+        f"{1000 / t:,.0f} fits a second",
+        "",
+    )
+
+
+def streams(table):
+    """Ten thousand streams of one model, one step each."""
+    n = 10_000
+    for shared, asked, stretch in ((False, "30 x", "65 x"), (True, "60 x", "125 x")):
+        job = f"10,000 streams, one step, 13 states, {'shared' if shared else 'own'} covariance"
+        if not table.wants(job):
+            continue
+        y = np.random.default_rng(0).normal(size=n)
+        packed = ours(12, "dummy", np.zeros(1))
+        state = filter(packed, series(300, 12)[:, None]).state
+        take = functools.partial(Streams(packed, n, state, shared=shared).step, y[:, None])
+        k = len(state.mean)
+        must = (
+            floor(n * 4.0 * k, 8.0 * n * 2 * k) if shared else floor(n * (k * (k + 1) + 4.0 * k), 8.0 * n * k * (k + 3))
+        )
+        if not peers.installed("torch_kf"):
+            table.put(
+                job,
+                harness.duration(harness.seconds(take)[0]),
+                "",
+                "",
+                asked,
+                stretch,
+                "",
+                "",
+                "",
+                must[0],
+                "",
+            )
+            continue
+        model = packed.ssm._replace(initial_mean=state.mean, initial_cov=state.cov, initial_diffuse_cov=None)
+        step_of = peers.torch_kf(model, n, y, shared)
+        table.add(job, take, step_of, asked=asked, stretch=stretch, must=must, peer="torch-kf")
+
+
+def one_stream(table):
+    """One row of one stream: the core's own step and the estimator's update."""
+    y = series(1000, 12)
+    packed = ours(12, "dummy", y)
+    state, row = filter(packed, y[:, None]).state, np.array([y[-1]])
+    stream = Stream(packed, state)
+    index = pd.date_range("2000-01-01", periods=len(y) + 20_000, freq="h")
+    make = StructuralForecaster(trend="local_linear", season_length=12, seasonal="dummy")
+    array, stamped = clone(make).fit(y), clone(make).fit(pd.Series(y, index=index[: len(y)]))
+    later = pd.Series(np.resize(y, 20_000), index=index[len(y) :])
+    rows = iter([later[i : i + 1] for i in range(len(later))])
+    reference = theirs(y, 12, "dummy").smooth(VALUES)
+    jobs = {
+        "one stream, one step: core, state in place": (lambda: stream.step(y[-1]), "1.5 µs", "0.5 µs"),
+        "one stream, one step: core, a new state": (lambda: step(packed, state, row), "1.5 µs", "0.5 µs"),
+        "one stream, update with an array": (lambda: array.update(row), "15 µs", "5 µs"),
+    }
+    for job, (call, asked, stretch) in jobs.items():
+        if table.wants(job):
+            t, r = harness.seconds(call)[0], harness.seconds(lambda: reference.extend(row), repeats=3)[0]
+            table.put(
+                job,
+                harness.duration(t),
+                harness.duration(r),
+                f"{r / t:,.0f} x",
+                asked,
+                stretch,
+                "",
+                "",
+                "",
+                *stepping(t),
+            )
+    job = "one stream, update with a one-row Series"
+    if table.wants(job):
+        samples = []
+        for _ in range(10_000):
+            one = next(rows)
+            start = time.perf_counter()
+            stamped.update(one)
+            samples.append(time.perf_counter() - start)
+        t = float(np.median(samples))
+        table.put(job, harness.duration(t), "", "", "40 µs", "25 µs", "", "", "", *stepping(t))
+
+
+def stepping(t):
+    """What one step must move, and how far a time is from it."""
+    what, least = sequential_floor(1, 13)
+    return what, f"{t / least:,.0f}"
 
 
 def memory(table):
@@ -291,7 +467,19 @@ def memory(table):
         out = subprocess.run([sys.executable, __file__, "--memory", side], check=True, capture_output=True, text=True)
         used[side] = float(out.stdout.split()[-1])
     ratio = used["statsmodels"] / used["ssmts"]
-    table.put(job, f"{used['ssmts']:.0f} MB", f"{used['statsmodels']:.0f} MB", f"1/{ratio:.0f}", "< 1/10", "", "", "", "", "beyond what importing takes", "")
+    table.put(
+        job,
+        f"{used['ssmts']:.0f} MB",
+        f"{used['statsmodels']:.0f} MB",
+        f"1/{ratio:.0f}",
+        "< 1/10",
+        "",
+        "",
+        "",
+        "",
+        "beyond what importing takes",
+        "",
+    )
 
 
 def measure_memory(side):
@@ -331,7 +519,9 @@ def main():
     for part in (likelihoods, airline, smoothers, scores, fits, streams, one_stream, memory):
         part(table)
     names = ["ssmts", "statsmodels", "numpy", "numba", "scipy"]
-    names += [p for p in ("simdkalman", "pykalman", "filterpy", "dynamax", "torch-kf") if peers.installed(p.replace("-", "_"))]
+    names += [
+        p for p in ("simdkalman", "pykalman", "filterpy", "dynamax", "torch-kf") if peers.installed(p.replace("-", "_"))
+    ]
     flops, moved = machine()
     harness.report(
         "kalman" if not options.only else "kalman-part",
@@ -342,7 +532,8 @@ def main():
         [
             "Medians of repeats taken in turn. The floor is what the operations take at "
             f"{flops / 1e9:.0f} Gflop/s and the bytes at {moved / 1e9:.0f} GB/s, both measured in this run.",
-            "Trigonometric seasons: statsmodels is timed with its approximate diffuse start, and log-likelihoods are of the first 1,000 rows.",
+            "Trigonometric seasons: statsmodels is timed with its approximate diffuse start, and log-likelihoods are of the "
+            "first 1,000 rows.",
         ],
     )
     return None
