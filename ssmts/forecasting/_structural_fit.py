@@ -16,7 +16,7 @@ from ._structural_spec import Spec, components_of
 from ._structural_unit import Covariates, StructuralUnit, advance, model_of, model_with, rotated
 
 _EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
-_OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
+OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
     {"obs_var": 0.05},
     {"obs_var": 20.0},
     {"level_var": 0.01, "slope_var": 0.01},
@@ -91,7 +91,7 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     covariates = None if X is None else _decorrelate(X[observed], has_level, _room(spec, y))
     model = model_with(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
     shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
-    scale = _scale(y[observed] - shift, shift) if has_level else float(np.sqrt(np.mean(y[observed] ** 2))) or 1.0
+    scale = size_of(y[observed] - shift, shift, has_level)
     Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
     return Sample(model, (y - shift) / scale, Z, shift, scale, covariates, int(observed.sum()))
 
@@ -99,13 +99,15 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
 def sample_again(unit: StructuralUnit, y: Array, X: Array | None) -> Sample:
     """The rows that a unit was fitted with, as its search saw them."""
     observed = y[~np.isnan(y)] - unit.shift
-    scale = _scale(observed, unit.shift)
+    scale = size_of(observed, unit.shift)
     Z = rotated(unit, X)
     return Sample(model_of(unit), (y - unit.shift) / scale, Z, unit.shift, scale, unit.covariates, observed.size)
 
 
-def _scale(observed: Array, shift: float) -> float:
-    """Root mean square of the changes from one observed row to the next; where there are none, of the rows."""
+def size_of(observed: Array, shift: float, has_level: bool = True) -> float:
+    """Root mean square of the changes from one observed row to the next; where there are none, or no level, of the rows."""
+    if not has_level:
+        return float(np.sqrt(np.mean(observed**2))) or 1.0
     for values in (np.diff(observed), observed, np.array([shift])):
         size = float(np.max(np.abs(values), initial=0.0))
         if size > 0:
@@ -158,7 +160,7 @@ def _estimate(sample: Sample, start: Array, free: Array) -> tuple[Array, bool]:
         start, height = (trial, other) if other > height else (start, height)
     problem = _problem(sample, likelihood, start, free)
     best = maximise(problem, model.to_free(start)[free])
-    for factors in _OTHER_STARTS:
+    for factors in OTHER_STARTS:
         if best.converged:
             break
         other = start * np.array([factors.get(name, 1.0) for name in model.parameter_names])

@@ -17,6 +17,7 @@ from ..panel import read_future
 from ..timeindex import TimeAxis
 from ._diagnostics import Diagnostics, diagnose
 from ._structural_fit import fit_unit
+from ._structural_panel import fit_together
 from ._structural_results import (
     Decomposition,
     coefficients_of,
@@ -172,6 +173,11 @@ class StructuralForecaster(UnivariateForecaster):
 
     def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> StructuralUnit:
         return fit_unit(self._spec(), self._fixed(), y, X)
+
+    def _fit_together(self, tasks: Sequence[tuple[FloatArray, FloatArray | None]]) -> list[Any]:
+        if any(X is not None for _, X in tasks):
+            return [None] * len(tasks)
+        return list(fit_together(self._spec(), self._fixed(), [y for y, _ in tasks], self.n_jobs))
 
     def _update_unit(self, unit: StructuralUnit, y: FloatArray, X: FloatArray | None) -> StructuralUnit:
         return update_unit(unit, y, X)

@@ -62,9 +62,19 @@ class UnivariateForecaster(BaseForecaster):
             except SsmtsError as error:
                 raise type(error)(f"{label}{error}") from error
 
-        if len(tasks) == 1:
-            return {"units_": (fit(*tasks[0]),)}
-        return {"units_": tuple(Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(fit)(*task) for task in tasks))}
+        units = self._fit_together([(y, X) for y, X, _ in tasks])
+        left = [i for i, unit in enumerate(units) if unit is None]
+        if len(left) == 1:
+            units[left[0]] = fit(*tasks[left[0]])
+        elif left:
+            fitted = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(fit)(*tasks[i]) for i in left)
+            for i, unit in zip(left, fitted):
+                units[i] = unit
+        return {"units_": tuple(units)}
+
+    def _fit_together(self, tasks: Sequence[tuple[FloatArray, FloatArray | None]]) -> list[Any]:
+        """Units of the columns that can be fitted in one call, None for those that are left to `_fit_unit`."""
+        return [None] * len(tasks)
 
     def _update(self, news: Sequence[SeriesRows]) -> dict[str, Any]:
         units = list(self.units_)

@@ -1,0 +1,634 @@
+"""Maximum likelihood of complete series, compiled: the search of `_mle` over the likelihood of `core.gaussian._recursion`.
+
+One call fits any number of series of the same length with models of the same structure, each on its own. The search, its
+curvatures and its tolerances are those that `_mle` explains; what differs is only that no Python runs in it.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.gaussian._forward import Trace, forward
+from ..core.gaussian._layout import kernel, rare
+from ..core.gaussian._recursion import likelihood_adjoint, likelihood_score
+from ..core.types import Array, Index
+from ._ascent_steps import FLAT, ROUNDING, TOLERANCE, best_step, corrected, outward, shifted
+
+CLEAR = 3e-10  # see `core.gaussian._recursion`; what it costs in digits is within the tolerance of a search
+EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
+_LOG_2PI = math.log(2 * math.pi)
+_GAIN, _SLOPE, _NEAR, _PATIENCE, _MOST_STEPS = 1e-5, 1e-3, 0.3, 12, 60
+_STEP = 1e-4
+PLAIN, INTERVAL, GEOMETRIC, TANH = range(4)  # how a parameter is made of a free number
+FITTED, LEFT = 0, 1  # what became of a series: fitted, or left to the search that serves every model
+
+
+class Plan(NamedTuple):
+    """What the series of a call have in common; k parameters, d differences, lags up to r, m frequencies.
+
+    A *term* is a component whose dynamics are parameters: a front polynomial after an autoregression of one damping or of a
+    damped rotation, whose autocovariances are u damping^l cos(l angle) with the stationary variance u.
+    """
+
+    lags: Index
+    weights: Array
+    basis: Array  # (k, r + 1) autocovariances of a unit of each variance outside terms
+    terms: Index  # (n_terms, 4) places of variance, damping, period (or -1); 1 if the stationary variance is what moves
+    fronts: Array  # (n_terms, d + 1) autocovariances of the front polynomials
+    z: Array  # (2, m) real and imaginary parts of where spectra are taken
+    gains: Array  # (k, m) power gains of the variances outside terms
+    front_gains: Array  # (n_terms, m)
+    kinds: Index
+    bounds: Array  # (k, 2) of intervals
+    limits: Array  # (k, 2) of free numbers
+    free: NDArray[np.bool_]
+    is_variance: NDArray[np.bool_]
+    others: Array  # (n, k) other dynamics to start from, and
+    owner: NDArray[np.bool_]  # (n, k) the parameters that they replace
+    factors: Array  # (n, k) on the first start, for further ones
+
+
+class Filter(NamedTuple):
+    """The packed model of the last pass forward, and where in it the parameters are."""
+
+    layout: Index
+    values: Array
+    V: Index  # (n, 2) entries of the noise and their parameters
+    R: int
+    F: Index  # (n_terms, 4) entries of the transition: damping, or those of a damped rotation
+    P: Index  # (n_terms, 2) states that start from the stationary variance, or -1
+    A: Array  # factor of the diffuse prior
+    b: Array
+    trace: Trace
+
+
+class Room(NamedTuple):
+    """Work space."""
+
+    w: Array
+    g: Array
+    slope: Array
+    phi: Array
+    turn: Array
+    rest: Array
+    values: Array
+    one: Array  # (n, r)
+    two: Array  # (n, r), and
+    ends: Array  # (n, 4), if there are terms
+    x: Array  # (n + r,)
+    c: Array
+    laws: Array  # (n_terms, 4, r + d + 1) autocovariances of unit variance, their derivatives, sums of slopes
+    note: Array  # mean square of the standardised innovations, whether digits were lost
+
+
+@rare
+def natural(plan: Plan, numbers: Array, values: Array) -> None:
+    """Parameter values of free numbers."""
+    for i in range(numbers.size):
+        x, kind = numbers[i], plan.kinds[i]
+        low, high = plan.bounds[i, 0], plan.bounds[i, 1]
+        if kind == PLAIN:
+            values[i] = x
+        elif kind == INTERVAL:
+            values[i] = low + (high - low) / (1.0 + math.exp(-x))
+        elif kind == GEOMETRIC:
+            values[i] = low * math.exp(math.log(high / low) / (1.0 + math.exp(-x)))
+        else:
+            values[i] = math.tanh(x)
+    for s in range(len(plan.terms)):
+        if plan.terms[s, 3] == 1:
+            values[plan.terms[s, 0]] *= 1.0 - values[plan.terms[s, 1]] ** 2
+
+
+@rare
+def numbers_of(plan: Plan, values: Array, numbers: Array) -> None:
+    """Free numbers of parameter values."""
+    for i in range(values.size):
+        x, kind = values[i], plan.kinds[i]
+        low, high = plan.bounds[i, 0], plan.bounds[i, 1]
+        if kind == PLAIN:
+            numbers[i] = x
+        elif kind == INTERVAL:
+            numbers[i] = math.log((x - low) / (high - x))
+        elif kind == GEOMETRIC:
+            numbers[i] = math.log(math.log(x / low) / math.log(high / x))
+        else:
+            numbers[i] = math.atanh(x)
+    for s in range(len(plan.terms)):
+        if plan.terms[s, 3] == 1:
+            numbers[plan.terms[s, 0]] /= 1.0 - values[plan.terms[s, 1]] ** 2
+
+
+@rare
+def rate(plan: Plan, i: int, x: float) -> float:
+    """Derivative of a parameter with respect to its free number."""
+    kind, low, high = plan.kinds[i], plan.bounds[i, 0], plan.bounds[i, 1]
+    if kind == PLAIN:
+        return 1.0
+    if kind == TANH:
+        return 1.0 - math.tanh(x) ** 2
+    p = 1.0 / (1.0 + math.exp(-x))
+    if kind == INTERVAL:
+        return (high - low) * p * (1.0 - p)
+    return math.log(high / low) * p * (1.0 - p) * low * math.exp(math.log(high / low) * p)
+
+
+@rare
+def law(plan: Plan, s: int, values: Array, out: Array) -> Any:
+    """Autocovariances of term s under a unit stationary variance, with their derivatives in damping and angle.
+
+    Returns damping, angle and stationary variance.
+    """
+    damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
+    angle = 2.0 * math.pi / values[period] if period >= 0 else 0.0
+    before, power = 0.0, 1.0  # damping^(l - 1), damping^l
+    for l in range(out.shape[1]):
+        cos, sin = (math.cos(l * angle), math.sin(l * angle)) if period >= 0 else (1.0, 0.0)
+        out[0, l] = power * cos
+        out[1, l] = l * before * cos
+        out[2, l] = -l * power * sin
+        before, power = power, power * damping
+    return damping, angle, values[plan.terms[s, 0]] / (1.0 - damping**2)
+
+
+@rare
+def convolve(plan: Plan, skip: int, values: Array, out: Array) -> int:
+    """The product of the polynomials of all terms but one, into out; returns its degree."""
+    out[0] = 1.0
+    degree = 0
+    for s in range(len(plan.terms)):
+        if s != skip:
+            damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
+            one, two, more = -damping, 0.0, 1
+            if period >= 0:
+                one, two, more = -2.0 * damping * math.cos(2.0 * math.pi / values[period]), damping**2, 2
+            for i in range(degree + 1, degree + more + 1):
+                out[i] = 0.0
+            degree += more
+            for i in range(degree, -1, -1):
+                x = out[i]
+                if i >= 1:
+                    x += one * out[i - 1]
+                if i >= 2:
+                    x += two * out[i - 2]
+                out[i] = x
+    return degree
+
+
+@rare
+def evaluate(plan: Plan, room: Room, numbers: Array, gradient: Array) -> float:
+    """Log-likelihood of the differenced series and its slopes in the free numbers; -inf where there is none."""
+    v, g, slope, n_terms = room.values, room.g, room.slope, len(plan.terms)
+    natural(plan, numbers, v)
+    room.note[0] = math.nan
+    n, top = room.w.size, plan.fronts.shape[1] - 1
+    for k in range(g.size):
+        g[k] = 0.0
+    for i in range(v.size):
+        gradient[i] = 0.0
+        if plan.is_variance[i] and v[i] > 0.0:
+            for k in range(g.size):
+                g[k] += v[i] * plan.basis[i, k]
+    for s in range(n_terms):
+        own = room.laws[s]
+        u = law(plan, s, v, own)[2]
+        for k in range(g.size):
+            x = 0.0
+            for j in range(-top, top + 1):
+                x += plan.fronts[s, abs(j)] * own[0, abs(k - j)]
+            g[k] += u * x
+    if not g[0] > 0.0:
+        return -math.inf
+    if n_terms:
+        degree = convolve(plan, -1, v, room.rest)
+        for i in range(degree):
+            room.phi[i] = -room.rest[i + 1]
+        logs, squares, sound, _ = likelihood_adjoint(
+            room.w, 0.0, room.phi, g, CLEAR, room.turn, slope, room.one, room.two, room.ends
+        )
+    else:
+        logs, squares, sound, _ = likelihood_score(room.w, 0.0, g, CLEAR, slope, room.one, room.x, room.c)
+    if not sound:
+        room.note[1] = 1.0
+        return -math.inf
+    room.note[0] = squares / n
+    for i in range(v.size):
+        if plan.is_variance[i]:
+            for k in range(g.size):
+                gradient[i] += plan.basis[i, k] * slope[k]
+    for s in range(n_terms):
+        _term_slopes(plan, room, s, gradient)
+    for i in range(v.size):
+        gradient[i] = gradient[i] * rate(plan, i, numbers[i]) if plan.free[i] else 0.0
+    return -0.5 * (n * _LOG_2PI + logs + squares)
+
+
+@rare
+def _term_slopes(plan: Plan, room: Room, s: int, gradient: Array) -> None:
+    """Add the slopes in the stationary variance, the damping and the period of a term."""
+    v, slope, own, top = room.values, room.slope, room.laws[s], plan.fronts.shape[1] - 1
+    at, damped, period = plan.terms[s, 0], plan.terms[s, 1], plan.terms[s, 2]
+    damping = v[damped]
+    angle = 2.0 * math.pi / v[period] if period >= 0 else 0.0
+    keep = 1.0 - damping**2
+    u = v[at] / keep
+    for l in range(own.shape[1]):
+        own[3, l] = 0.0
+    for k in range(slope.size):
+        for j in range(-top, top + 1):
+            own[3, abs(k - j)] += slope[k] * plan.fronts[s, abs(j)]
+    height, along, across = 0.0, 0.0, 0.0
+    for l in range(own.shape[1]):
+        height += own[3, l] * own[0, l]
+        along += own[3, l] * own[1, l]
+        across += own[3, l] * own[2, l]
+    along *= u
+    across *= u
+    degree = convolve(plan, s, v, room.rest)
+    cos, sin = math.cos(angle), math.sin(angle)
+    for b in range(degree + 1):  # turn[i] is the slope in minus the coefficient i + 1 of the whole polynomial
+        x = -room.rest[b] * room.turn[b]
+        if period >= 0:
+            y = -room.rest[b] * room.turn[b + 1]
+            along += -2.0 * cos * x + 2.0 * damping * y
+            across += 2.0 * damping * sin * x
+        else:
+            along -= x
+    if plan.terms[s, 3] == 1:
+        gradient[at] += height
+    else:
+        gradient[at] += height / keep
+        along += height * 2.0 * damping * v[at] / keep**2
+    gradient[damped] += along
+    if period >= 0:
+        gradient[period] -= across * angle / v[period]
+
+
+@rare
+def term_power(plan: Plan, s: int, values: Array, x: float, y: float) -> float:
+    """Power gain of a unit variance of a term at z = x + iy, without that of its front."""
+    damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
+    if period < 0:
+        return 1.0 / ((x - damping) ** 2 + y * y)
+    angle = 2.0 * math.pi / values[period]
+    ahead, sin = x - damping * math.cos(angle), damping * math.sin(angle)
+    real, imaginary = ahead * ahead - y * y + sin * sin, 2.0 * ahead * y
+    return (ahead * ahead + y * y + sin * sin) / (real * real + imaginary * imaginary)
+
+
+@rare
+def information(plan: Plan, room: Room, numbers: Array, out: Array) -> None:
+    """The expected information of the free numbers, as `components.Spectrum` has it."""
+    k, n_terms, m = numbers.size, len(plan.terms), plan.z.shape[1]
+    values, relative = np.empty(k), np.empty(k)
+    natural(plan, numbers, values)
+    ends = np.empty((n_terms, 2, 2, k))  # values with one number of a term moved up and down
+    moved = numbers.copy()
+    for s in range(n_terms):
+        for a in range(2):
+            at = plan.terms[s, 1 + a]
+            if at >= 0:
+                for b in range(2):
+                    moved[at] = numbers[at] + (_STEP if b == 0 else -_STEP)
+                    natural(plan, moved, ends[s, a, b])
+                moved[at] = numbers[at]
+    for i in range(k):
+        for j in range(k):
+            out[i, j] = 0.0
+    for f in range(m):
+        x, y, total = plan.z[0, f], plan.z[1, f], 0.0
+        for i in range(k):
+            relative[i] = 0.0
+            if plan.is_variance[i]:
+                relative[i] = plan.gains[i, f]
+                total += values[i] * plan.gains[i, f]
+        for s in range(n_terms):
+            at, front = plan.terms[s, 0], plan.front_gains[s, f]
+            power = front * term_power(plan, s, values, x, y)
+            total += values[at] * power
+            relative[at] = power * (1.0 - values[plan.terms[s, 1]] ** 2 if plan.terms[s, 3] == 1 else 1.0)
+            for a in range(2):
+                place = plan.terms[s, 1 + a]
+                if place >= 0:
+                    up = ends[s, a, 0, at] * term_power(plan, s, ends[s, a, 0], x, y)
+                    down = ends[s, a, 1, at] * term_power(plan, s, ends[s, a, 1], x, y)
+                    relative[place] = front * (up - down) / (2.0 * _STEP)
+        total = max(total, 1e-300)
+        for i in range(k):
+            relative[i] = relative[i] / total if plan.free[i] else 0.0
+            for j in range(i + 1):
+                out[i, j] += relative[i] * relative[j]
+    for i in range(k):
+        for j in range(i + 1):
+            out[i, j] *= room.w.size / (2.0 * m)
+            out[j, i] = out[i, j]
+
+
+@rare
+def differences(plan: Plan, room: Room, x: Array, gradient: Array, info: Array, out: Array) -> None:
+    """Minus the second derivatives by differences of the gradient, made positive definite; numbers that rest keep the information."""
+    k = x.size
+    moved, there = x.copy(), np.empty(k)
+    places, scale = np.zeros(k, np.bool_), np.ones(k)
+    for i in range(k):
+        rests = not plan.free[i] or info[i, i] <= 0.0
+        if plan.is_variance[i]:
+            rests = rests or (x[i] == 0.0 and gradient[i] <= 0.0)
+        else:
+            rests = rests or info[i, i] <= FLAT or outward(plan.limits, i, x, gradient)
+        places[i] = not rests
+        for j in range(k):
+            out[i, j] = info[i, i] if i == j else 0.0
+        if places[i]:
+            scale[i] = 1.0 / math.sqrt(info[i, i])
+    rows = np.zeros((k, k))
+    for i in range(k):
+        if places[i]:
+            size = min(scale[i], x[i]) if plan.is_variance[i] and x[i] > 0.0 else scale[i]
+            move = 1e-4 * (size if plan.is_variance[i] else min(size, 1.0))
+            moved[i] = x[i] + move
+            evaluate(plan, room, moved, there)
+            moved[i] = x[i]
+            for j in range(k):
+                rows[i, j] = (gradient[j] - there[j]) / move
+    for i in range(k):
+        for j in range(k):
+            if places[i] and places[j]:
+                out[i, j] = 0.5 * (rows[i, j] + rows[j, i]) * scale[i] * scale[j]
+    shifted(out, places)
+    for i in range(k):
+        for j in range(k):
+            if places[i] and places[j]:
+                out[i, j] /= scale[i] * scale[j]
+
+
+@rare
+def line_search(
+    plan: Plan, room: Room, x: Array, value: float, gradient: Array, step: Array, trial: Array, there: Array
+) -> Any:
+    """Shorten the step until the increase is a fraction of what the slope promises; (whether it was found, its value)."""
+    k, length, slope, new = x.size, 1.0, 0.0, value
+    floor = ROUNDING + 1e-12 * abs(value)
+    for i in range(k):
+        slope += gradient[i] * step[i]
+    for tries in range(15):
+        for i in range(k):
+            trial[i] = x[i]
+            if plan.free[i]:
+                trial[i] = min(max(x[i] + length * step[i], plan.limits[i, 0]), plan.limits[i, 1])
+                if plan.is_variance[i] and trial[i] < 1e-14 * x[i]:
+                    trial[i] = 0.0  # rounding of a step onto the boundary
+        new = evaluate(plan, room, trial, there)
+        if new >= value + 1e-4 * length * slope - floor:
+            return True, new
+        if tries == 0:  # short of the boundary first
+            rise, differs = 0.0, False
+            for i in range(k):
+                inner = max(step[i], -0.9 * x[i]) if plan.is_variance[i] else step[i]
+                differs = differs or inner > step[i]
+                rise += gradient[i] * inner
+            if differs and rise > 0.0:
+                for i in range(k):
+                    if plan.is_variance[i]:
+                        step[i] = max(step[i], -0.9 * x[i])
+                slope = rise
+                continue
+        short = 2.0 * (value + length * slope - new)
+        best = length**2 * slope / short if short < math.inf else 0.0
+        length = min(max(best, 0.1 * length), 0.5 * length)
+    return False, new
+
+
+@rare
+def climb(plan: Plan, room: Room, x: Array) -> Any:
+    """Move the free numbers to a maximum; (log-likelihood, whether it is one)."""
+    k = x.size
+    gradient, there, step, trial = np.empty(k), np.empty(k), np.zeros(k), np.empty(k)
+    info, base, curvature = np.empty((k, k)), np.empty((k, k)), np.empty((k, k))
+    moves, changes = np.empty((_PATIENCE + 1, k)), np.empty((_PATIENCE + 1, k))
+    value, pairs, patience, has_base = evaluate(plan, room, x, gradient), 0, _PATIENCE, False
+    for _ in range(_MOST_STEPS):
+        if not value > -math.inf:
+            break
+        information(plan, room, x, info)
+        if patience == 0:
+            differences(plan, room, x, gradient, info, base)
+            has_base, pairs, patience = True, 0, _PATIENCE
+        corrected(base if has_base else info, moves, changes, pairs, curvature)
+        gain = best_step(plan.free, plan.is_variance, plan.limits, x, gradient, curvature, step)
+        if gain < TOLERANCE:
+            break
+        found, new = line_search(plan, room, x, value, gradient, step, trial, there)
+        if not found:
+            if gain < ROUNDING or (has_base and pairs == 0):
+                break
+            patience = 0 if pairs == 0 else patience
+            pairs = 0
+            continue
+        length = 0.0
+        for i in range(k):
+            for j in range(k):
+                length += (trial[i] - x[i]) * info[i, j] * (trial[j] - x[j])
+        if length < _NEAR**2 * room.w.size / 2:
+            for i in range(k):
+                moves[pairs, i], changes[pairs, i] = trial[i] - x[i], gradient[i] - there[i]
+            pairs, patience = pairs + 1, patience - 1
+        else:
+            pairs, patience, has_base = 0, _PATIENCE, False
+        value = new
+        for i in range(k):
+            x[i], gradient[i] = trial[i], there[i]
+    return value, value > -math.inf and is_maximum(plan, room, x, gradient)
+
+
+@rare
+def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> bool:
+    """First-order conditions, on the boundary and inside."""
+    k = x.size
+    info, step = np.empty((k, k)), np.empty(k)
+    information(plan, room, x, info)
+    good = best_step(plan.free, plan.is_variance, plan.limits, x, gradient, info, step) < _GAIN
+    for i in range(k):
+        unit = x[i] if plan.is_variance[i] else 1.0
+        if plan.free[i] and (plan.is_variance[i] or not outward(plan.limits, i, x, gradient)):
+            good = good and abs(unit * gradient[i]) < _SLOPE * max(1.0, unit * math.sqrt(info[i, i]))
+    return good
+
+
+@rare
+def height(plan: Plan, room: Room, values: Array, numbers: Array, gradient: Array) -> float:
+    """Log-likelihood at the best common factor on all variances."""
+    numbers_of(plan, values, numbers)
+    loglik, squares = evaluate(plan, room, numbers, gradient), room.note[0]
+    if not loglik > -math.inf or not squares > 0.0:
+        return -math.inf
+    return loglik + 0.5 * room.w.size * (squares - 1.0 - math.log(squares))
+
+
+@rare
+def estimate(plan: Plan, room: Room, start: Array, values: Array) -> bool:
+    """Maximum likelihood estimates into `values`, and whether the search arrived."""
+    k = start.size
+    numbers, gradient, trial, first = np.empty(k), np.empty(k), np.empty(k), start.copy()
+    best = height(plan, room, start, numbers, gradient)
+    if room.note[0] < EXACT:
+        for i in range(k):
+            values[i] = start[i] * EXACT if plan.free[i] and plan.is_variance[i] else start[i]
+        return False
+    for a in range(len(plan.others)):
+        for i in range(k):
+            trial[i] = plan.others[a, i] if plan.owner[a, i] else start[i]
+        other = height(plan, room, trial, numbers, gradient)
+        if other > best:
+            best = other
+            first[:] = trial
+    numbers_of(plan, first, numbers)
+    value, arrived = climb(plan, room, numbers)
+    other_numbers = np.empty(k)
+    for a in range(len(plan.factors)):
+        if arrived:
+            break
+        differs = False
+        for i in range(k):
+            trial[i] = first[i] * plan.factors[a, i]
+            differs = differs or (plan.free[i] and trial[i] != first[i])
+        if differs:
+            numbers_of(plan, trial, other_numbers)
+            other, came = climb(plan, room, other_numbers)
+            if not value >= other or (came and other > value - 1e-6):
+                value, arrived = other, came
+                numbers[:] = other_numbers
+    for _ in range(len(plan.terms)):
+        if not reopened(plan, room, numbers, other_numbers):
+            break
+        other, came = climb(plan, room, other_numbers)
+        if not value >= other or (came and other > value - 1e-6):
+            value, arrived = other, came
+            numbers[:] = other_numbers
+    natural(plan, numbers, values)
+    for i in range(k):
+        if not plan.free[i]:
+            values[i] = start[i]
+    return arrived
+
+
+@rare
+def reopened(plan: Plan, room: Room, numbers: Array, out: Array) -> bool:
+    """Numbers to search from where a component has vanished, but would not have with other dynamics; whether there are any."""
+    k, steepest, found = numbers.size, 1e-2, False
+    values, trial, there, gradient = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+    natural(plan, numbers, values)
+    for a in range(len(plan.others)):
+        gone = False
+        for s in range(len(plan.terms)):
+            at = plan.terms[s, 0]
+            gone = gone or (plan.owner[a, at] and values[at] == 0.0)
+        if gone:
+            for i in range(k):
+                trial[i] = plan.others[a, i] if plan.owner[a, i] and not plan.is_variance[i] else values[i]
+            numbers_of(plan, trial, there)
+            evaluate(plan, room, there, gradient)
+            for i in range(k):
+                if plan.owner[a, i] and plan.is_variance[i] and values[i] == 0.0:
+                    trial[i] = plan.others[a, i]
+            numbers_of(plan, trial, there)
+            rise = 0.0
+            for i in range(k):
+                if plan.owner[a, i] and plan.is_variance[i] and values[i] == 0.0:
+                    rise = max(rise, gradient[i] * there[i])
+            if rise > steepest:
+                steepest, found = rise, True
+                out[:] = there
+    return found
+
+
+@kernel
+def fit_rows(
+    plan: Plan,
+    room: Room,
+    seen: Filter,
+    Y: Array,
+    scales: Array,
+    starts: Array,
+    values: Array,
+    status: Index,
+    arrived: NDArray[np.bool_],
+    logliks: Array,
+    m: Array,
+    P: Array,
+) -> None:
+    """Fit each row of Y (n_series, n), which is shifted but not scaled; the state after it is left in m and P.
+
+    ``starts`` and ``values`` (n_series, k) are on the scale of rows divided by ``scales`` and on that of the rows.
+    """
+    n, k = Y.shape[1], values.shape[1]
+    y, place = np.empty((n, 1)), np.empty(m.shape[1], np.int64)
+    last, trace = plan.lags[plan.lags.size - 1], seen.trace
+    packed = seen.values.copy()
+    for s in range(len(Y)):
+        room.note[1] = 0.0
+        for t in range(n - last):
+            x = 0.0
+            for j in range(plan.lags.size):
+                x += plan.weights[j] * (Y[s, t + last - plan.lags[j]] / scales[s])
+            room.w[t] = x
+        arrived[s] = estimate(plan, room, starts[s], values[s])
+        status[s] = LEFT
+        if room.note[1] > 0.0:
+            continue
+        for i in range(k):
+            if plan.is_variance[i]:
+                values[s, i] *= scales[s] ** 2
+        for t in range(n):
+            y[t, 0] = Y[s, t]
+        write(plan, seen, values[s], packed, m[s], P[s])
+        for i in range(place.size):
+            place[i] = i
+        loglik, rank, _, _, wrong = forward(
+            seen.layout,
+            packed,
+            seen.b,
+            y,
+            place,
+            m[s],
+            P[s],
+            seen.A.copy(),
+            False,
+            trace.loglik,
+            trace.v,
+            trace.S,
+            trace.predicted_m,
+            trace.predicted_P,
+            trace.m,
+            trace.P,
+            trace.row,
+            trace.A,
+            trace.rank,
+        )
+        logliks[s] = loglik
+        if wrong == 0 and rank == 0:
+            status[s] = FITTED
+
+
+@rare
+def write(plan: Plan, seen: Filter, values: Array, packed: Array, m: Array, P: Array) -> None:
+    """Put parameters into a packed model and into the prior."""
+    m[:] = 0.0
+    P[:, :] = 0.0
+    for e in range(len(seen.V)):
+        packed[seen.V[e, 0]] = values[seen.V[e, 1]]
+    packed[seen.R] = values[0]
+    for s in range(len(plan.terms)):
+        damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
+        if period < 0:
+            packed[seen.F[s, 0]] = damping
+        else:
+            angle = 2.0 * math.pi / values[period]
+            packed[seen.F[s, 0]] = packed[seen.F[s, 3]] = damping * math.cos(angle)
+            packed[seen.F[s, 1]] = damping * math.sin(angle)
+            packed[seen.F[s, 2]] = -damping * math.sin(angle)
+        for i in seen.P[s]:
+            if i >= 0:
+                P[i, i] = values[plan.terms[s, 0]] / (1.0 - damping**2)
