@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.gaussian._forward import Trace, forward
 from ..core.gaussian._layout import kernel, rare
-from ..core.gaussian._recursion import likelihood_adjoint, likelihood_score
+from ..core.gaussian._recursion import likelihood_adjoint
 from ..core.types import Array, Index
 from ._ascent_steps import FLAT, ROUNDING, TOLERANCE, best_step, corrected, outward, shifted
 
@@ -22,7 +21,10 @@ _LOG_2PI = math.log(2 * math.pi)
 _GAIN, _SLOPE, _NEAR, _PATIENCE, _MOST_STEPS = 1e-5, 1e-3, 0.3, 12, 60
 _STEP = 1e-4
 PLAIN, INTERVAL, GEOMETRIC, TANH = range(4)  # how a parameter is made of a free number
-FITTED, LEFT = 0, 1  # what became of a series: fitted, or left to the search that serves every model
+G, SLOPE, PHI, TURN, REST, VALUES, NOTE = range(
+    7
+)  # lines of a room; the last: mean square of the innovations, lost digits
+KIND, FREE, VARIANCE, OWNER = range(4)  # columns of codes
 
 
 class Plan(NamedTuple):
@@ -30,65 +32,44 @@ class Plan(NamedTuple):
 
     A *term* is a component whose dynamics are parameters: a front polynomial after an autoregression of one damping or of a
     damped rotation, whose autocovariances are u damping^l cos(l angle) with the stationary variance u.
+
+    Few arrays, because every one that is handed over costs code for a count of references. The columns of ``table`` are, for
+    every parameter: autocovariances of a unit of each variance outside terms (``r1 = r + 1`` of them); power gains of these
+    variances (m); the ends of an interval (2); limits of the free number (2); other dynamics to start from (``n_others``);
+    factors on the first start for further ones (``n_factors``). Two more rows hold, at the gains, real and imaginary parts of
+    where spectra are taken. Columns of ``codes``: how a parameter is made of a free number; whether it is free; whether it is a
+    variance; whether each of the other dynamics replaces it.
     """
 
-    lags: Index
-    weights: Array
-    basis: Array  # (k, r + 1) autocovariances of a unit of each variance outside terms
+    table: Array
+    codes: Index
     terms: Index  # (n_terms, 4) places of variance, damping, period (or -1); 1 if the stationary variance is what moves
-    fronts: Array  # (n_terms, d + 1) autocovariances of the front polynomials
-    z: Array  # (2, m) real and imaginary parts of where spectra are taken
-    gains: Array  # (k, m) power gains of the variances outside terms
-    front_gains: Array  # (n_terms, m)
-    kinds: Index
-    bounds: Array  # (k, 2) of intervals
-    limits: Array  # (k, 2) of free numbers
-    free: NDArray[np.bool_]
-    is_variance: NDArray[np.bool_]
-    others: Array  # (n, k) other dynamics to start from, and
-    owner: NDArray[np.bool_]  # (n, k) the parameters that they replace
-    factors: Array  # (n, k) on the first start, for further ones
-
-
-class Filter(NamedTuple):
-    """The packed model of the last pass forward, and where in it the parameters are."""
-
-    layout: Index
-    values: Array
-    V: Index  # (n, 2) entries of the noise and their parameters
-    R: int
-    F: Index  # (n_terms, 4) entries of the transition: damping, or those of a damped rotation
-    P: Index  # (n_terms, 2) states that start from the stationary variance, or -1
-    A: Array  # factor of the diffuse prior
-    b: Array
-    trace: Trace
+    front: (
+        Array  # (n_terms, d1 + m) autocovariances of the front polynomials, d1 = d + 1 of them, and their power gains
+    )
+    r1: int
+    m: int
+    d1: int
+    n_others: int
+    n_factors: int
 
 
 class Room(NamedTuple):
-    """Work space."""
+    """Work space. Lines of ``lines`` are those named above."""
 
     w: Array
-    g: Array
-    slope: Array
-    phi: Array
-    turn: Array
-    rest: Array
-    values: Array
-    one: Array  # (n, r)
-    two: Array  # (n, r), and
-    ends: Array  # (n, 4), if there are terms
-    x: Array  # (n + r,)
-    c: Array
+    lines: Array
+    trace: Array  # (2, n, r)
+    ends: Array  # (n, 4)
     laws: Array  # (n_terms, 4, r + d + 1) autocovariances of unit variance, their derivatives, sums of slopes
-    note: Array  # mean square of the standardised innovations, whether digits were lost
 
 
 @rare
 def natural(plan: Plan, numbers: Array, values: Array) -> None:
     """Parameter values of free numbers."""
     for i in range(numbers.size):
-        x, kind = numbers[i], plan.kinds[i]
-        low, high = plan.bounds[i, 0], plan.bounds[i, 1]
+        x, kind = numbers[i], plan.codes[i, KIND]
+        low, high = plan.table[i, plan.r1 + plan.m], plan.table[i, plan.r1 + plan.m + 1]
         if kind == PLAIN:
             values[i] = x
         elif kind == INTERVAL:
@@ -106,8 +87,8 @@ def natural(plan: Plan, numbers: Array, values: Array) -> None:
 def numbers_of(plan: Plan, values: Array, numbers: Array) -> None:
     """Free numbers of parameter values."""
     for i in range(values.size):
-        x, kind = values[i], plan.kinds[i]
-        low, high = plan.bounds[i, 0], plan.bounds[i, 1]
+        x, kind = values[i], plan.codes[i, KIND]
+        low, high = plan.table[i, plan.r1 + plan.m], plan.table[i, plan.r1 + plan.m + 1]
         if kind == PLAIN:
             numbers[i] = x
         elif kind == INTERVAL:
@@ -124,7 +105,7 @@ def numbers_of(plan: Plan, values: Array, numbers: Array) -> None:
 @rare
 def rate(plan: Plan, i: int, x: float) -> float:
     """Derivative of a parameter with respect to its free number."""
-    kind, low, high = plan.kinds[i], plan.bounds[i, 0], plan.bounds[i, 1]
+    kind, low, high = plan.codes[i, KIND], plan.table[i, plan.r1 + plan.m], plan.table[i, plan.r1 + plan.m + 1]
     if kind == PLAIN:
         return 1.0
     if kind == TANH:
@@ -180,55 +161,53 @@ def convolve(plan: Plan, skip: int, values: Array, out: Array) -> int:
 @rare
 def evaluate(plan: Plan, room: Room, numbers: Array, gradient: Array) -> float:
     """Log-likelihood of the differenced series and its slopes in the free numbers; -inf where there is none."""
-    v, g, slope, n_terms = room.values, room.g, room.slope, len(plan.terms)
+    v, g, slope, n_terms = room.lines[VALUES], room.lines[G, : plan.r1], room.lines[SLOPE, : plan.r1], len(plan.terms)
     natural(plan, numbers, v)
-    room.note[0] = math.nan
-    n, top = room.w.size, plan.fronts.shape[1] - 1
+    room.lines[NOTE, 0] = math.nan
+    n, top = room.w.size, plan.d1 - 1
     for k in range(g.size):
         g[k] = 0.0
-    for i in range(v.size):
+    for i in range(numbers.size):
         gradient[i] = 0.0
-        if plan.is_variance[i] and v[i] > 0.0:
+        if plan.codes[i, VARIANCE] == 1 and v[i] > 0.0:
             for k in range(g.size):
-                g[k] += v[i] * plan.basis[i, k]
+                g[k] += v[i] * plan.table[i, k]
     for s in range(n_terms):
         own = room.laws[s]
         u = law(plan, s, v, own)[2]
         for k in range(g.size):
             x = 0.0
             for j in range(-top, top + 1):
-                x += plan.fronts[s, abs(j)] * own[0, abs(k - j)]
+                x += plan.front[s, abs(j)] * own[0, abs(k - j)]
             g[k] += u * x
     if not g[0] > 0.0:
         return -math.inf
-    if n_terms:
-        degree = convolve(plan, -1, v, room.rest)
-        for i in range(degree):
-            room.phi[i] = -room.rest[i + 1]
-        logs, squares, sound, _ = likelihood_adjoint(
-            room.w, 0.0, room.phi, g, CLEAR, room.turn, slope, room.one, room.two, room.ends
-        )
-    else:
-        logs, squares, sound, _ = likelihood_score(room.w, 0.0, g, CLEAR, slope, room.one, room.x, room.c)
+    degree = convolve(plan, -1, v, room.lines[REST])
+    phi, turn = room.lines[PHI, :degree], room.lines[TURN, :degree]
+    for i in range(degree):
+        phi[i] = -room.lines[REST, i + 1]
+    logs, squares, sound, _ = likelihood_adjoint(
+        room.w, 0.0, phi, g, CLEAR, turn, slope, room.trace[0], room.trace[1], room.ends
+    )
     if not sound:
-        room.note[1] = 1.0
+        room.lines[NOTE, 1] = 1.0
         return -math.inf
-    room.note[0] = squares / n
-    for i in range(v.size):
-        if plan.is_variance[i]:
+    room.lines[NOTE, 0] = squares / n
+    for i in range(numbers.size):
+        if plan.codes[i, VARIANCE] == 1:
             for k in range(g.size):
-                gradient[i] += plan.basis[i, k] * slope[k]
+                gradient[i] += plan.table[i, k] * slope[k]
     for s in range(n_terms):
         _term_slopes(plan, room, s, gradient)
-    for i in range(v.size):
-        gradient[i] = gradient[i] * rate(plan, i, numbers[i]) if plan.free[i] else 0.0
+    for i in range(numbers.size):
+        gradient[i] = gradient[i] * rate(plan, i, numbers[i]) if plan.codes[i, FREE] == 1 else 0.0
     return -0.5 * (n * _LOG_2PI + logs + squares)
 
 
 @rare
 def _term_slopes(plan: Plan, room: Room, s: int, gradient: Array) -> None:
     """Add the slopes in the stationary variance, the damping and the period of a term."""
-    v, slope, own, top = room.values, room.slope, room.laws[s], plan.fronts.shape[1] - 1
+    v, slope, own, top = room.lines[VALUES], room.lines[SLOPE, : plan.r1], room.laws[s], plan.d1 - 1
     at, damped, period = plan.terms[s, 0], plan.terms[s, 1], plan.terms[s, 2]
     damping = v[damped]
     angle = 2.0 * math.pi / v[period] if period >= 0 else 0.0
@@ -238,7 +217,7 @@ def _term_slopes(plan: Plan, room: Room, s: int, gradient: Array) -> None:
         own[3, l] = 0.0
     for k in range(slope.size):
         for j in range(-top, top + 1):
-            own[3, abs(k - j)] += slope[k] * plan.fronts[s, abs(j)]
+            own[3, abs(k - j)] += slope[k] * plan.front[s, abs(j)]
     height, along, across = 0.0, 0.0, 0.0
     for l in range(own.shape[1]):
         height += own[3, l] * own[0, l]
@@ -246,12 +225,12 @@ def _term_slopes(plan: Plan, room: Room, s: int, gradient: Array) -> None:
         across += own[3, l] * own[2, l]
     along *= u
     across *= u
-    degree = convolve(plan, s, v, room.rest)
+    degree = convolve(plan, s, v, room.lines[REST])
     cos, sin = math.cos(angle), math.sin(angle)
     for b in range(degree + 1):  # turn[i] is the slope in minus the coefficient i + 1 of the whole polynomial
-        x = -room.rest[b] * room.turn[b]
+        x = -room.lines[REST, b] * room.lines[TURN, b]
         if period >= 0:
-            y = -room.rest[b] * room.turn[b + 1]
+            y = -room.lines[REST, b] * room.lines[TURN, b + 1]
             along += -2.0 * cos * x + 2.0 * damping * y
             across += 2.0 * damping * sin * x
         else:
@@ -281,7 +260,7 @@ def term_power(plan: Plan, s: int, values: Array, x: float, y: float) -> float:
 @rare
 def information(plan: Plan, room: Room, numbers: Array, out: Array) -> None:
     """The expected information of the free numbers, as `components.Spectrum` has it."""
-    k, n_terms, m = numbers.size, len(plan.terms), plan.z.shape[1]
+    k, n_terms, m = numbers.size, len(plan.terms), plan.m
     values, relative = np.empty(k), np.empty(k)
     natural(plan, numbers, values)
     ends = np.empty((n_terms, 2, 2, k))  # values with one number of a term moved up and down
@@ -298,14 +277,14 @@ def information(plan: Plan, room: Room, numbers: Array, out: Array) -> None:
         for j in range(k):
             out[i, j] = 0.0
     for f in range(m):
-        x, y, total = plan.z[0, f], plan.z[1, f], 0.0
+        x, y, total = plan.table[k, plan.r1 + f], plan.table[k + 1, plan.r1 + f], 0.0
         for i in range(k):
             relative[i] = 0.0
-            if plan.is_variance[i]:
-                relative[i] = plan.gains[i, f]
-                total += values[i] * plan.gains[i, f]
+            if plan.codes[i, VARIANCE] == 1:
+                relative[i] = plan.table[i, plan.r1 + f]
+                total += values[i] * plan.table[i, plan.r1 + f]
         for s in range(n_terms):
-            at, front = plan.terms[s, 0], plan.front_gains[s, f]
+            at, front = plan.terms[s, 0], plan.front[s, plan.d1 + f]
             power = front * term_power(plan, s, values, x, y)
             total += values[at] * power
             relative[at] = power * (1.0 - values[plan.terms[s, 1]] ** 2 if plan.terms[s, 3] == 1 else 1.0)
@@ -317,7 +296,7 @@ def information(plan: Plan, room: Room, numbers: Array, out: Array) -> None:
                     relative[place] = front * (up - down) / (2.0 * _STEP)
         total = max(total, 1e-300)
         for i in range(k):
-            relative[i] = relative[i] / total if plan.free[i] else 0.0
+            relative[i] = relative[i] / total if plan.codes[i, FREE] == 1 else 0.0
             for j in range(i + 1):
                 out[i, j] += relative[i] * relative[j]
     for i in range(k):
@@ -333,11 +312,11 @@ def differences(plan: Plan, room: Room, x: Array, gradient: Array, info: Array, 
     moved, there = x.copy(), np.empty(k)
     places, scale = np.zeros(k, np.bool_), np.ones(k)
     for i in range(k):
-        rests = not plan.free[i] or info[i, i] <= 0.0
-        if plan.is_variance[i]:
+        rests = plan.codes[i, FREE] == 0 or info[i, i] <= 0.0
+        if plan.codes[i, VARIANCE] == 1:
             rests = rests or (x[i] == 0.0 and gradient[i] <= 0.0)
         else:
-            rests = rests or info[i, i] <= FLAT or outward(plan.limits, i, x, gradient)
+            rests = rests or info[i, i] <= FLAT or outward(plan.table, plan.r1 + plan.m + 2, i, x, gradient)
         places[i] = not rests
         for j in range(k):
             out[i, j] = info[i, i] if i == j else 0.0
@@ -346,8 +325,8 @@ def differences(plan: Plan, room: Room, x: Array, gradient: Array, info: Array, 
     rows = np.zeros((k, k))
     for i in range(k):
         if places[i]:
-            size = min(scale[i], x[i]) if plan.is_variance[i] and x[i] > 0.0 else scale[i]
-            move = 1e-4 * (size if plan.is_variance[i] else min(size, 1.0))
+            size = min(scale[i], x[i]) if plan.codes[i, VARIANCE] == 1 and x[i] > 0.0 else scale[i]
+            move = 1e-4 * (size if plan.codes[i, VARIANCE] == 1 else min(size, 1.0))
             moved[i] = x[i] + move
             evaluate(plan, room, moved, there)
             moved[i] = x[i]
@@ -376,9 +355,12 @@ def line_search(
     for tries in range(15):
         for i in range(k):
             trial[i] = x[i]
-            if plan.free[i]:
-                trial[i] = min(max(x[i] + length * step[i], plan.limits[i, 0]), plan.limits[i, 1])
-                if plan.is_variance[i] and trial[i] < 1e-14 * x[i]:
+            if plan.codes[i, FREE] == 1:
+                trial[i] = min(
+                    max(x[i] + length * step[i], plan.table[i, plan.r1 + plan.m + 2]),
+                    plan.table[i, plan.r1 + plan.m + 3],
+                )
+                if plan.codes[i, VARIANCE] == 1 and trial[i] < 1e-14 * x[i]:
                     trial[i] = 0.0  # rounding of a step onto the boundary
         new = evaluate(plan, room, trial, there)
         if new >= value + 1e-4 * length * slope - floor:
@@ -386,12 +368,12 @@ def line_search(
         if tries == 0:  # short of the boundary first
             rise, differs = 0.0, False
             for i in range(k):
-                inner = max(step[i], -0.9 * x[i]) if plan.is_variance[i] else step[i]
+                inner = max(step[i], -0.9 * x[i]) if plan.codes[i, VARIANCE] == 1 else step[i]
                 differs = differs or inner > step[i]
                 rise += gradient[i] * inner
             if differs and rise > 0.0:
                 for i in range(k):
-                    if plan.is_variance[i]:
+                    if plan.codes[i, VARIANCE] == 1:
                         step[i] = max(step[i], -0.9 * x[i])
                 slope = rise
                 continue
@@ -417,7 +399,7 @@ def climb(plan: Plan, room: Room, x: Array) -> Any:
             differences(plan, room, x, gradient, info, base)
             has_base, pairs, patience = True, 0, _PATIENCE
         corrected(base if has_base else info, moves, changes, pairs, curvature)
-        gain = best_step(plan.free, plan.is_variance, plan.limits, x, gradient, curvature, step)
+        gain = best_step(plan.codes, plan.table, plan.r1 + plan.m + 2, x, gradient, curvature, step)
         if gain < TOLERANCE:
             break
         found, new = line_search(plan, room, x, value, gradient, step, trial, there)
@@ -449,10 +431,12 @@ def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> bool:
     k = x.size
     info, step = np.empty((k, k)), np.empty(k)
     information(plan, room, x, info)
-    good = best_step(plan.free, plan.is_variance, plan.limits, x, gradient, info, step) < _GAIN
+    good = best_step(plan.codes, plan.table, plan.r1 + plan.m + 2, x, gradient, info, step) < _GAIN
     for i in range(k):
-        unit = x[i] if plan.is_variance[i] else 1.0
-        if plan.free[i] and (plan.is_variance[i] or not outward(plan.limits, i, x, gradient)):
+        unit = x[i] if plan.codes[i, VARIANCE] == 1 else 1.0
+        if plan.codes[i, FREE] == 1 and (
+            plan.codes[i, VARIANCE] == 1 or not outward(plan.table, plan.r1 + plan.m + 2, i, x, gradient)
+        ):
             good = good and abs(unit * gradient[i]) < _SLOPE * max(1.0, unit * math.sqrt(info[i, i]))
     return good
 
@@ -461,7 +445,7 @@ def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> bool:
 def height(plan: Plan, room: Room, values: Array, numbers: Array, gradient: Array) -> float:
     """Log-likelihood at the best common factor on all variances."""
     numbers_of(plan, values, numbers)
-    loglik, squares = evaluate(plan, room, numbers, gradient), room.note[0]
+    loglik, squares = evaluate(plan, room, numbers, gradient), room.lines[NOTE, 0]
     if not loglik > -math.inf or not squares > 0.0:
         return -math.inf
     return loglik + 0.5 * room.w.size * (squares - 1.0 - math.log(squares))
@@ -473,43 +457,40 @@ def estimate(plan: Plan, room: Room, start: Array, values: Array) -> bool:
     k = start.size
     numbers, gradient, trial, first = np.empty(k), np.empty(k), np.empty(k), start.copy()
     best = height(plan, room, start, numbers, gradient)
-    if room.note[0] < EXACT:
+    if room.lines[NOTE, 0] < EXACT:
         for i in range(k):
-            values[i] = start[i] * EXACT if plan.free[i] and plan.is_variance[i] else start[i]
+            values[i] = start[i] * EXACT if plan.codes[i, FREE] == 1 and plan.codes[i, VARIANCE] == 1 else start[i]
         return False
-    for a in range(len(plan.others)):
+    for a in range(plan.n_others):
         for i in range(k):
-            trial[i] = plan.others[a, i] if plan.owner[a, i] else start[i]
+            trial[i] = plan.table[i, plan.r1 + plan.m + 4 + a] if plan.codes[i, OWNER + a] == 1 else start[i]
         other = height(plan, room, trial, numbers, gradient)
         if other > best:
             best = other
             first[:] = trial
-    numbers_of(plan, first, numbers)
-    value, arrived = climb(plan, room, numbers)
-    other_numbers = np.empty(k)
-    for a in range(len(plan.factors)):
-        if arrived:
-            break
-        differs = False
-        for i in range(k):
-            trial[i] = first[i] * plan.factors[a, i]
-            differs = differs or (plan.free[i] and trial[i] != first[i])
+    value, arrived, other_numbers = -math.inf, False, np.empty(k)
+    for a in range(1 + plan.n_factors + len(plan.terms)):
+        differs = a == 0
+        if a <= plan.n_factors:
+            for i in range(k):
+                trial[i] = first[i]
+                if a > 0 and not arrived:
+                    trial[i] *= plan.table[i, plan.r1 + plan.m + 3 + plan.n_others + a]
+                    differs = differs or (plan.codes[i, FREE] == 1 and trial[i] != first[i])
+            if differs:
+                numbers_of(plan, trial, other_numbers)
+        else:
+            differs = reopened(plan, room, numbers, other_numbers)
         if differs:
-            numbers_of(plan, trial, other_numbers)
             other, came = climb(plan, room, other_numbers)
             if not value >= other or (came and other > value - 1e-6):
                 value, arrived = other, came
                 numbers[:] = other_numbers
-    for _ in range(len(plan.terms)):
-        if not reopened(plan, room, numbers, other_numbers):
+        elif a > plan.n_factors:
             break
-        other, came = climb(plan, room, other_numbers)
-        if not value >= other or (came and other > value - 1e-6):
-            value, arrived = other, came
-            numbers[:] = other_numbers
     natural(plan, numbers, values)
     for i in range(k):
-        if not plan.free[i]:
+        if plan.codes[i, FREE] == 0:
             values[i] = start[i]
     return arrived
 
@@ -520,23 +501,27 @@ def reopened(plan: Plan, room: Room, numbers: Array, out: Array) -> bool:
     k, steepest, found = numbers.size, 1e-2, False
     values, trial, there, gradient = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
     natural(plan, numbers, values)
-    for a in range(len(plan.others)):
+    for a in range(plan.n_others):
         gone = False
         for s in range(len(plan.terms)):
             at = plan.terms[s, 0]
-            gone = gone or (plan.owner[a, at] and values[at] == 0.0)
+            gone = gone or (plan.codes[at, OWNER + a] == 1 and values[at] == 0.0)
         if gone:
             for i in range(k):
-                trial[i] = plan.others[a, i] if plan.owner[a, i] and not plan.is_variance[i] else values[i]
+                trial[i] = (
+                    plan.table[i, plan.r1 + plan.m + 4 + a]
+                    if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] != 1
+                    else values[i]
+                )
             numbers_of(plan, trial, there)
             evaluate(plan, room, there, gradient)
             for i in range(k):
-                if plan.owner[a, i] and plan.is_variance[i] and values[i] == 0.0:
-                    trial[i] = plan.others[a, i]
+                if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] == 1 and values[i] == 0.0:
+                    trial[i] = plan.table[i, plan.r1 + plan.m + 4 + a]
             numbers_of(plan, trial, there)
             rise = 0.0
             for i in range(k):
-                if plan.owner[a, i] and plan.is_variance[i] and values[i] == 0.0:
+                if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] == 1 and values[i] == 0.0:
                     rise = max(rise, gradient[i] * there[i])
             if rise > steepest:
                 steepest, found = rise, True
@@ -548,87 +533,18 @@ def reopened(plan: Plan, room: Room, numbers: Array, out: Array) -> bool:
 def fit_rows(
     plan: Plan,
     room: Room,
-    seen: Filter,
-    Y: Array,
-    scales: Array,
+    W: Array,
     starts: Array,
     values: Array,
-    status: Index,
+    lost: NDArray[np.bool_],
     arrived: NDArray[np.bool_],
-    logliks: Array,
-    m: Array,
-    P: Array,
 ) -> None:
-    """Fit each row of Y (n_series, n), which is shifted but not scaled; the state after it is left in m and P.
+    """Fit each row of W (n_series, n), a differenced series, from `starts` (n_series, k) into `values`.
 
-    ``starts`` and ``values`` (n_series, k) are on the scale of rows divided by ``scales`` and on that of the rows.
+    Where the likelihood lost digits on the way, ``lost`` says so.
     """
-    n, k = Y.shape[1], values.shape[1]
-    y, place = np.empty((n, 1)), np.empty(m.shape[1], np.int64)
-    last, trace = plan.lags[plan.lags.size - 1], seen.trace
-    packed = seen.values.copy()
-    for s in range(len(Y)):
-        room.note[1] = 0.0
-        for t in range(n - last):
-            x = 0.0
-            for j in range(plan.lags.size):
-                x += plan.weights[j] * (Y[s, t + last - plan.lags[j]] / scales[s])
-            room.w[t] = x
+    for s in range(len(W)):
+        room.lines[NOTE, 1] = 0.0
+        room.w[:] = W[s]
         arrived[s] = estimate(plan, room, starts[s], values[s])
-        status[s] = LEFT
-        if room.note[1] > 0.0:
-            continue
-        for i in range(k):
-            if plan.is_variance[i]:
-                values[s, i] *= scales[s] ** 2
-        for t in range(n):
-            y[t, 0] = Y[s, t]
-        write(plan, seen, values[s], packed, m[s], P[s])
-        for i in range(place.size):
-            place[i] = i
-        loglik, rank, _, _, wrong = forward(
-            seen.layout,
-            packed,
-            seen.b,
-            y,
-            place,
-            m[s],
-            P[s],
-            seen.A.copy(),
-            False,
-            trace.loglik,
-            trace.v,
-            trace.S,
-            trace.predicted_m,
-            trace.predicted_P,
-            trace.m,
-            trace.P,
-            trace.row,
-            trace.A,
-            trace.rank,
-        )
-        logliks[s] = loglik
-        if wrong == 0 and rank == 0:
-            status[s] = FITTED
-
-
-@rare
-def write(plan: Plan, seen: Filter, values: Array, packed: Array, m: Array, P: Array) -> None:
-    """Put parameters into a packed model and into the prior."""
-    m[:] = 0.0
-    P[:, :] = 0.0
-    for e in range(len(seen.V)):
-        packed[seen.V[e, 0]] = values[seen.V[e, 1]]
-    packed[seen.R] = values[0]
-    for s in range(len(plan.terms)):
-        damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
-        if period < 0:
-            packed[seen.F[s, 0]] = damping
-        else:
-            angle = 2.0 * math.pi / values[period]
-            packed[seen.F[s, 0]] = packed[seen.F[s, 3]] = damping * math.cos(angle)
-            packed[seen.F[s, 1]] = damping * math.sin(angle)
-            packed[seen.F[s, 2]] = -damping * math.sin(angle)
-        for i in seen.P[s]:
-            if i >= 0:
-                P[i, i] = values[plan.terms[s, 0]] / (1.0 - damping**2)
+        lost[s] = room.lines[NOTE, 1] > 0.0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.gaussian._layout import rare
-from ..core.types import Array
+from ..core.types import Array, Index
 
 TOLERANCE = 1e-9  # promised gain below which a search ends
 FLAT = 1e-6  # information on a number without bound below which it has no effect
@@ -17,9 +17,9 @@ Flags = NDArray[np.bool_]
 
 
 @rare
-def outward(limits: Array, i: int, x: Array, gradient: Array) -> bool:
+def outward(table: Array, at: int, i: int, x: Array, gradient: Array) -> bool:
     """Whether a number stands on a limit and would leave it."""
-    return bool((x[i] <= limits[i, 0] and gradient[i] < 0.0) or (x[i] >= limits[i, 1] and gradient[i] > 0.0))
+    return bool((x[i] <= table[i, at] and gradient[i] < 0.0) or (x[i] >= table[i, at + 1] and gradient[i] > 0.0))
 
 
 @rare
@@ -64,7 +64,7 @@ def cholesky(B: Array, inside: Flags, L: Array) -> bool:
 
 @rare
 def solve(L: Array, inside: Flags, q: Array, z: Array) -> None:
-    """z with L L' z = q on what is inside."""
+    """Z with L L' z = q on what is inside."""
     k = len(L)
     for i in range(k):
         if inside[i]:
@@ -101,22 +101,23 @@ def shifted(B: Array, inside: Flags) -> None:
 
 
 @rare
-def best_step(
-    free: Flags, bounded: Flags, limits: Array, x: Array, gradient: Array, information: Array, step: Array
-) -> float:
+def best_step(codes: Index, table: Array, at: int, x: Array, gradient: Array, information: Array, step: Array) -> float:
     """The admissible step that maximises gradient @ d - d @ information @ d / 2; returns the gain that this promises.
 
     Bounded numbers stay non-negative: an active-set search from the present point (Lawson and Hanson 1974, chapter 23). The
     others get as much curvature on top as keeps their steps within reach of the quadratic model, and rest where the likelihood
-    does not depend on them.
+    does not depend on them. ``codes`` and ``table`` are those of a `Plan`, with limits at a column of the latter.
     """
     k = x.size
     B, L, scale, active = np.zeros((k, k)), np.zeros((k, k)), np.ones(k), np.zeros(k, np.bool_)
     g, s, q, z, inside, origin = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k, np.bool_), np.zeros(k)
+    bounded = np.zeros(k, np.bool_)
     for i in range(k):
-        step[i] = 0.0
+        step[i], bounded[i] = 0.0, codes[i, 2] == 1
         d = information[i, i]
-        active[i] = free[i] and (d > 0.0 if bounded[i] else d > FLAT and not outward(limits, i, x, gradient))
+        active[i] = codes[i, 1] == 1 and (
+            d > 0.0 if bounded[i] else d > FLAT and not outward(table, at, i, x, gradient)
+        )
         if active[i]:
             scale[i] = math.sqrt(d)
             g[i] = gradient[i] / scale[i]

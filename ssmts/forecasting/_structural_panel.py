@@ -5,34 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import NDArray
 
 from ..components import Autoregression, Component, Composition, Cycle, DampedTrend, Spectrum
 from ..components.transforms import Array, Interval, Stationary, Transform
 from ..core.gaussian import Packed, pack
-from ..core.gaussian._forward import NOTHING
+from ..core.gaussian._forward import NOTHING, forward
 from ..core.gaussian._reduction import Reduction, reduction
-from ..core.types import State
+from ..core.gaussian._schur import difference
+from ..core.types import Index, State
 from ..exceptions import SsmtsError
-from ._ascent import FITTED, GEOMETRIC, INTERVAL, PLAIN, TANH, Filter, Plan, Room, fit_rows
+from ._ascent import GEOMETRIC, INTERVAL, PLAIN, TANH, Plan, Room, fit_rows
 from ._structural_fit import OTHER_STARTS, size_of
 from ._structural_spec import Spec, components_of
 from ._structural_unit import StructuralUnit, model_with
 
 _MOST_NUMBERS = 20_000_000  # in the state covariances of one call
+Flags = NDArray[np.bool_]
 _DYNAMICS = (DampedTrend, Cycle, Autoregression)  # components whose dynamics are parameters
+
+
+class _Entries(NamedTuple):
+    """Where in the packed model the parameters are."""
+
+    V: Index  # (2, n) entries of the noise and their parameters
+    R: int
+    F: list[list[int]]  # of each term: its damping, or the four of a damped rotation
+    P: list[list[int]]  # states that start from the term's stationary variance
 
 
 class _Setting(NamedTuple):
     """What series of one length and one model share."""
 
     model: Composition
+    free: Flags
+    found: Reduction
     plan: Plan
-    seen: Filter
-    degree: int
+    packed: Packed
+    entries: _Entries
 
 
 def fit_together(
@@ -86,46 +101,71 @@ def _fit(
     out: list[StructuralUnit | None],
 ) -> None:
     """Put the units of series of one length into their places."""
-    model, plan, n_states = setting.model, setting.plan, setting.model.n_states
+    model, n_units = setting.model, len(places)
     Y = np.array([series[i] for i in places])
-    shifts = Y.mean(axis=1) if has_level else np.zeros(len(Y))
+    shifts = Y.mean(axis=1) if has_level else np.zeros(n_units)
     Y -= shifts[:, None]
     scales = np.array([size_of(y, shift, has_level) for y, shift in zip(Y, shifts)])
     given = np.array([fix.get(name, np.nan) for name in model.parameter_names], dtype=float)
     squares = np.where(model.is_variance, scales[:, None] ** 2, 1.0)
-    starts = np.where(plan.free, model.start, given / squares)
-    k, n_units = len(given), len(Y)
-    values, status, arrived = np.empty((n_units, k)), np.empty(n_units, np.int64), np.empty(n_units, np.bool_)
-    logliks, m, P = np.empty(n_units), np.empty((n_units, n_states)), np.empty((n_units, n_states, n_states))
-    bounds = np.linspace(0, n_units, min(effective_n_jobs(n_jobs), n_units) + 1).astype(int)
-    chunks = [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:])]
-    columns = (Y, scales, starts, values, status, arrived, logliks, m, P)
+    starts = np.where(setting.free, model.start, given / squares)
+    W = np.array([difference(setting.found, y) for y in Y / scales[:, None]])
+    values, lost, arrived = np.empty(starts.shape), np.empty(n_units, np.bool_), np.empty(n_units, np.bool_)
+    n_chunks = min(effective_n_jobs(n_jobs), n_units)
+    bounds = np.linspace(0, n_units, n_chunks + 1).astype(int)
 
-    def work(chunk: slice) -> None:
-        room = _room(plan, Y.shape[1] - setting.degree)
-        fit_rows(plan, room, setting.seen, *(column[chunk] for column in columns))
-
-    if len(chunks) == 1:
-        work(chunks[0])
-    else:
-        Parallel(n_jobs=n_jobs, prefer="threads")(delayed(work)(chunk) for chunk in chunks)
-    free, nothing = tuple(plan.free.tolist()), np.zeros((n_states, n_states))
-    nothing.flags.writeable = False
-    values = np.where(plan.free, values, given)
-    for i, place in enumerate(places):
-        if status[i] == FITTED:
-            out[place] = StructuralUnit(
+    def work(first: int, stop: int) -> list[StructuralUnit | None]:
+        chunk = slice(first, stop)
+        room = _room(setting.plan, W.shape[1])
+        fit_rows(setting.plan, room, *(column[chunk] for column in (W, starts, values, lost, arrived)))
+        found = np.where(setting.free, values[chunk] * squares[chunk], given)
+        states = _states(setting, Y[chunk], found)
+        return [
+            None
+            if lost[i] or state is None
+            else StructuralUnit(
                 components=model.components,
-                parameters=tuple(values[i].tolist()),
-                free=free,
+                parameters=tuple(found[i - first].tolist()),
+                free=tuple(setting.free.tolist()),
                 shift=float(shifts[i]),
                 covariates=None,
-                state=State(m[i].copy(), P[i].copy(), nothing, 0),
-                loglik=float(logliks[i]),
+                state=state[0],
+                loglik=state[1],
                 n_observed=Y.shape[1],
-                n_diffuse=setting.degree,
+                n_diffuse=setting.found.degree,
                 converged=bool(arrived[i]),
             )
+            for i, state in zip(range(first, stop), states)
+        ]
+
+    if n_chunks == 1:
+        done = [work(0, n_units)]
+    else:
+        done = Parallel(n_jobs=n_jobs, prefer="threads")(map(delayed(work), bounds[:-1], bounds[1:]))
+    for place, unit in zip(places, chain.from_iterable(done)):
+        out[place] = unit
+
+
+def _states(setting: _Setting, Y: Array, found: Array) -> list[tuple[State, float] | None]:
+    """State after each row of Y and its log-likelihood, at the parameters found; None where the pass does not get there."""
+    packed, entries, n_states = setting.packed, setting.entries, setting.model.n_states
+    values = np.tile(packed.values, (len(Y), 1))
+    values[:, entries.V[0]] = found[:, entries.V[1]]
+    values[:, entries.R] = found[:, 0]
+    P = np.zeros((len(Y), n_states, n_states))
+    for (variance, damped, period, _), F, states in zip(setting.plan.terms, entries.F, entries.P):
+        damping = found[:, damped]
+        angle = 2 * np.pi / found[:, period] if period >= 0 else np.zeros(len(Y))
+        cos, sin = damping * np.cos(angle), damping * np.sin(angle)
+        values[:, F] = np.column_stack([cos, sin, -sin, cos][: len(F)] if len(F) > 1 else [damping])
+        P[:, states, states] = (found[:, variance] / (1 - damping**2))[:, None]
+    m, out = np.zeros((len(Y), n_states)), list[tuple[State, float] | None]()
+    nothing = np.zeros((n_states, n_states))
+    for y, value, mean, cov in zip(Y, values, m, P):
+        start = np.arange(n_states), mean, cov, packed.factor.copy()
+        loglik, rank, _, _, wrong = forward(packed.layout, value, packed.offset, y[:, None], *start, False, *NOTHING)
+        out.append(None if wrong or rank else (State(mean.copy(), cov.copy(), nothing, 0), loglik))
+    return out
 
 
 @lru_cache(maxsize=64)
@@ -140,10 +180,11 @@ def _setting(components: tuple[Component, ...], free: tuple[bool, ...], n: int) 
     n_variances = int((model.is_variance & free).sum())
     if model.covariates is not None or isinstance(found, str) or n < found.degree + n_variances + 1:
         return None
-    return _Setting(model, _plan(model, found, np.array(free), n), _filter(model, packed), found.degree)
+    flags = np.array(free)
+    return _Setting(model, flags, found, _plan(model, found, flags, n), packed, _entries(model, packed))
 
 
-def _plan(model: Composition, found: Reduction, free: np.ndarray, n: int) -> Plan:
+def _plan(model: Composition, found: Reduction, free: Flags, n: int) -> Plan:
     k, d = len(model.parameter_names), found.degree
     c = np.zeros(d + 1)
     c[found.lags] = found.weights
@@ -175,23 +216,29 @@ def _plan(model: Composition, found: Reduction, free: np.ndarray, n: int) -> Pla
     transforms = [group.transform for group in model.groups for _ in group.names]
     kinds, bounds = zip(*map(_kind, transforms))
     factors = [[more.get(name, 1.0) for name in model.parameter_names] for more in OTHER_STARTS]
+    columns = [
+        basis,
+        gains,
+        np.array(bounds),
+        model.free_limits(),
+        np.reshape(others, (-1, k)).T,
+        np.transpose(factors),
+    ]
+    table = np.zeros((k + 2, sum(column.shape[1] for column in columns)))
+    table[:k] = np.hstack(columns)
+    r1, m = basis.shape[1], spectrum.z.size
+    table[k:, r1 : r1 + m] = spectrum.z.real, spectrum.z.imag
+    codes = [kinds, free, model.is_variance, *owners]
     return Plan(
-        lags=found.lags.astype(np.int64),
-        weights=found.weights,
-        basis=basis,
+        table=table,
+        codes=np.ascontiguousarray(np.array(codes, np.int64).T),
         terms=np.reshape(np.array(terms, np.int64), (-1, 4)),
-        fronts=np.reshape(fronts, (-1, d + 1)),
-        z=np.array([spectrum.z.real, spectrum.z.imag]),
-        gains=gains,
-        front_gains=np.reshape(front_gains, (-1, spectrum.z.size)),
-        kinds=np.array(kinds, np.int64),
-        bounds=np.array(bounds, dtype=float),
-        limits=model.free_limits().astype(float),
-        free=free,
-        is_variance=model.is_variance,
-        others=np.reshape(others, (-1, k)),
-        owner=np.reshape(np.array(owners, dtype=np.bool_), (-1, k)),
-        factors=np.array(factors),
+        front=np.hstack([np.reshape(fronts, (-1, d + 1)), np.reshape(front_gains, (-1, m))]),
+        r1=r1,
+        m=m,
+        d1=d + 1,
+        n_others=len(others),
+        n_factors=len(factors),
     )
 
 
@@ -210,51 +257,29 @@ def _kind(transform: Transform) -> tuple[int, tuple[float, float]]:
     return TANH if isinstance(transform, Stationary) else PLAIN, (-math.inf, math.inf)
 
 
-def _filter(model: Composition, packed: Packed) -> Filter:
-    """Where the parameters are in the packed model."""
-    F, _, V, H, R = packed.parts
+def _entries(model: Composition, packed: Packed) -> _Entries:
+    F, _, V, H, _ = packed.parts
     line = np.repeat(np.arange(model.n_states), np.diff(V.ptr))
     noise = np.flatnonzero(line == V.col)
-    entries, first = [], []
+    places, states = [], []
     for component, _ in model.parts():
-        if component.is_static:
-            continue
-        states = model.state_slices[component.name]
-        pair = [states.stop - 1] if not isinstance(component, Cycle) else [states.start, states.start + 1]
-        found = [F.ptr[i] + int(np.flatnonzero(F.col[F.ptr[i] : F.ptr[i + 1]] == j)[0]) for i in pair for j in pair]
-        entries.append((found + [-1] * 3)[:4])
-        first.append((pair + [-1])[:2])
-    start = F.val.size
-    return Filter(
-        layout=packed.layout,
-        values=packed.values,
-        V=np.column_stack([start + noise, model.variance_place[line[noise]]]).astype(np.int64),
-        R=start + V.val.size + H.val.size,
-        F=np.reshape(np.array(entries, np.int64), (-1, 4)),
-        P=np.reshape(np.array(first, np.int64), (-1, 2)),
-        A=packed.factor,
-        b=packed.offset,
-        trace=NOTHING,
-    )
+        if not component.is_static:
+            own = model.state_slices[component.name]
+            pair = [own.start, own.start + 1] if isinstance(component, Cycle) else [own.stop - 1]
+            at = [F.ptr[i] + int(np.flatnonzero(F.col[F.ptr[i] : F.ptr[i + 1]] == j)[0]) for i in pair for j in pair]
+            places.append(at)
+            states.append(pair)
+    parameters = np.array([F.val.size + noise, model.variance_place[line[noise]]], np.int64)
+    return _Entries(parameters, F.val.size + V.val.size + H.val.size, places, states)
 
 
 def _room(plan: Plan, n: int) -> Room:
-    n_terms, r = len(plan.terms), plan.basis.shape[1] - 1
-    p = int(n_terms + (plan.terms[:, 2] >= 0).sum())
-    backwards = n if n_terms else 0
+    n_terms, r = len(plan.terms), plan.r1 - 1
+    widest = max(plan.r1, len(plan.codes), 2 * n_terms + 3)
     return Room(
         w=np.empty(n),
-        g=np.empty(r + 1),
-        slope=np.empty(r + 1),
-        phi=np.empty(p),
-        turn=np.empty(p),
-        rest=np.empty(p + 3),
-        values=np.empty(len(plan.kinds)),
-        one=np.empty((n, r)),
-        two=np.empty((backwards, r)),
-        ends=np.empty((backwards, 4)),
-        x=np.empty(n + r),
-        c=np.empty(n + r),
-        laws=np.empty((n_terms, 4, r + plan.fronts.shape[1])),
-        note=np.zeros(2),
+        lines=np.zeros((7, widest)),
+        trace=np.empty((2, n, r)),
+        ends=np.empty((n, 4)),
+        laws=np.empty((n_terms, 4, r + plan.d1)),
     )
