@@ -103,7 +103,7 @@ def numbers_of(plan: Plan, values: Array, numbers: Array) -> None:
 
 
 @rare
-def rate(plan: Plan, i: int, x: float) -> float:
+def rate(plan: Plan, i: int, x: float) -> Any:
     """Derivative of a parameter with respect to its free number."""
     kind, low, high = plan.codes[i, KIND], plan.table[i, plan.r1 + plan.m], plan.table[i, plan.r1 + plan.m + 1]
     if kind == PLAIN:
@@ -159,7 +159,7 @@ def convolve(plan: Plan, skip: int, values: Array, out: Array) -> int:
 
 
 @rare
-def evaluate(plan: Plan, room: Room, numbers: Array, gradient: Array) -> float:
+def evaluate(plan: Plan, room: Room, numbers: Array, gradient: Array) -> Any:
     """Log-likelihood of the differenced series and its slopes in the free numbers; -inf where there is none."""
     v, g, slope, n_terms = room.lines[VALUES], room.lines[G, : plan.r1], room.lines[SLOPE, : plan.r1], len(plan.terms)
     natural(plan, numbers, v)
@@ -246,7 +246,7 @@ def _term_slopes(plan: Plan, room: Room, s: int, gradient: Array) -> None:
 
 
 @rare
-def term_power(plan: Plan, s: int, values: Array, x: float, y: float) -> float:
+def term_power(plan: Plan, s: int, values: Array, x: float, y: float) -> Any:
     """Power gain of a unit variance of a term at z = x + iy, without that of its front."""
     damping, period = values[plan.terms[s, 1]], plan.terms[s, 2]
     if period < 0:
@@ -426,7 +426,7 @@ def climb(plan: Plan, room: Room, x: Array) -> Any:
 
 
 @rare
-def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> bool:
+def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> Any:
     """First-order conditions, on the boundary and inside."""
     k = x.size
     info, step = np.empty((k, k)), np.empty(k)
@@ -442,7 +442,7 @@ def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> bool:
 
 
 @rare
-def height(plan: Plan, room: Room, values: Array, numbers: Array, gradient: Array) -> float:
+def height(plan: Plan, room: Room, values: Array, numbers: Array, gradient: Array) -> Any:
     """Log-likelihood at the best common factor on all variances."""
     numbers_of(plan, values, numbers)
     loglik, squares = evaluate(plan, room, numbers, gradient), room.lines[NOTE, 0]

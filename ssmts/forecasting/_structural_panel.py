@@ -73,17 +73,16 @@ def fit_together(
         not depend on the others.
     """
     out: list[StructuralUnit | None] = [None] * len(series)
-    lengths = np.array([len(y) for y in series])
-    for n in np.unique(lengths):
-        places = [i for i in np.flatnonzero(lengths == n) if np.isfinite(series[i]).all()]
+    for n in {len(y) for y in series}:
+        places = [i for i, y in enumerate(series) if len(y) == n and np.isfinite(y).all()]
         try:
-            components = components_of(spec, int(n), 0)
+            components = components_of(spec, n, 0)
             model = model_with(components)
             model.check_fixed(fix)
         except SsmtsError:
             continue
         free = tuple(name not in fix for name in model.parameter_names)
-        setting = _setting(components, free, int(n)) if any(free) and places else None
+        setting = _setting(components, free, n) if any(free) and places else None
         if setting is not None:
             each = max(1, _MOST_NUMBERS // model.n_states**2)
             for first in range(0, len(places), each):

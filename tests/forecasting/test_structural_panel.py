@@ -1,0 +1,115 @@
+"""Many complete series in one compiled call: the same units as one at a time, and as the search that serves every model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ssmts import StructuralForecaster
+from ssmts.core.gaussian import filter, pack
+from ssmts.exceptions import TooShortError
+from ssmts.forecasting._structural_fit import fit_unit, sample_of
+from ssmts.forecasting._structural_panel import _setting, _states, fit_together
+from ssmts.forecasting._structural_spec import Spec
+from ssmts.forecasting._structural_unit import model_of
+
+SPECS = {
+    "fixed": Spec("fixed", None, "trigonometric", None, False, 0),
+    "local_level": Spec("local_level", None, "trigonometric", None, False, 0),
+    "local_linear": Spec("local_linear", 4, "dummy", None, False, 0),
+    "smooth": Spec("smooth", 7, "trigonometric", None, False, 0),
+    "damped": Spec("damped", 12, "trigonometric", None, False, 0),
+    "cycle": Spec("local_level", None, "trigonometric", None, (5, 30), 0),
+    "autoregression": Spec("none", 4, "dummy", None, False, 1),
+    "all": Spec("damped", 4, "trigonometric", None, (6, 30), 1),
+}
+
+
+def series(seed, n=90, level=0.4, season=3.0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(n)
+    return 20 + rng.normal(0, level, n).cumsum() + season * np.sin(np.pi * t / 2) + rng.normal(0, 0.8, n)
+
+
+def several():
+    """Levels and seasons that move and that do not: some variances are zero at the maximum."""
+    return [series(seed, level=level, season=season) for seed, level, season in [(0, 0.4, 3), (1, 0, 3), (2, 0.1, 0)]]
+
+
+def same(a, b):
+    assert a._replace(state=None) == b._replace(state=None)
+    for one, other in zip(a.state, b.state):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_units_are_those_of_the_search_that_serves_every_model(name):
+    units = fit_together(SPECS[name], {}, several(), None)
+    for unit, y in zip(units, several()):
+        slow = fit_unit(SPECS[name], {}, y, None)
+        assert unit.converged
+        assert unit.loglik == pytest.approx(slow.loglik, abs=1e-5)
+        assert [value == 0 for value in unit.parameters] == [value == 0 for value in slow.parameters]
+        done = filter(model_of(unit).build(np.array(unit.parameters)), y[:, None] - unit.shift, method="sequential")
+        assert unit.loglik == pytest.approx(done.loglik, rel=1e-10)
+        np.testing.assert_allclose(unit.state.mean, done.state.mean, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(unit.state.cov, done.state.cov, rtol=1e-7, atol=1e-9)
+        assert (unit.n_observed, unit.n_diffuse, unit.shift) == (slow.n_observed, slow.n_diffuse, slow.shift)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("name", ["local_linear", "damped"])
+def test_a_panel_is_its_series(name, n_jobs):
+    many = [series(seed) for seed in range(7)]
+    together = fit_together(SPECS[name], {}, many, n_jobs)
+    for unit, y in zip(together, many):
+        same(unit, fit_together(SPECS[name], {}, [y], None)[0])
+
+
+def test_a_panel_with_holes_and_other_lengths():
+    many = {"a": series(0), "b": series(1, 60), "c": series(2), "d": series(3)}
+    many["c"][[4, 5]] = np.nan
+    frame = pd.concat({name: pd.Series(y) for name, y in many.items()})
+    panel = StructuralForecaster(trend="local_linear", season_length=4, n_jobs=2).fit(frame)
+    for unit, y in zip(panel.units_, many.values()):
+        same(unit, StructuralForecaster(trend="local_linear", season_length=4).fit(y).units_[0])
+
+
+@pytest.mark.parametrize("fix", [{"level_var": 0.0}, {"damping": 0.8}, {"slope_var": 0.02, "obs_var": 0.5}])
+def test_given_parameters_stay(fix):
+    y = series(4)
+    unit = fit_together(SPECS["damped"], fix, [y], None)[0]
+    slow = fit_unit(SPECS["damped"], fix, y, None)
+    found = dict(zip(model_of(unit).parameter_names, unit.parameters))
+    assert {name: found[name] for name in fix} == fix
+    assert unit.loglik == pytest.approx(slow.loglik, abs=1e-4)
+    assert unit.free == slow.free
+
+
+def test_what_is_not_served_is_left_to_the_other_search():
+    hole = series(0)
+    hole[3] = np.nan
+    assert fit_together(SPECS["local_level"], {}, [hole, series(1)], None)[0] is None
+    assert fit_together(Spec("none", None, "trigonometric", None, False, 2), {}, [series(0)], None) == [None]
+    assert fit_together(Spec("damped", 60, "trigonometric", 3, False, 0), {}, [series(0)], None) == [None]
+    assert fit_together(SPECS["damped"], {}, [series(0, 10)], None) == [None]
+    assert fit_together(SPECS["local_level"], {"no_such": 1.0}, [series(0)], None) == [None]
+    with pytest.raises(TooShortError, match="Series 'b'"):
+        StructuralForecaster(season_length=12).fit(pd.concat({"a": pd.Series(series(0)), "b": pd.Series(series(1, 9))}))
+
+
+def test_a_series_that_the_model_reproduces_has_no_maximum():
+    unit = fit_together(SPECS["local_linear"], {}, [np.arange(40.0)], None)[0]
+    assert unit is None or not unit.converged
+    assert not StructuralForecaster(trend="local_linear").fit(np.arange(40.0)).converged_
+
+
+def test_the_packed_model_is_that_of_the_parameters():
+    """Every entry that the pass forward takes, for a model with all kinds of components."""
+    spec, y = SPECS["all"], series(6)
+    model = sample_of(spec, y, None).model
+    setting = _setting(model.components, (True,) * len(model.parameter_names), len(y))
+    values = model.start * np.linspace(0.8, 1.1, model.start.size)
+    ((state, loglik),) = _states(setting, y[None] - 20, values[None])
+    done = filter(pack(model.build(values)), y[:, None] - 20, method="sequential")
+    assert loglik == pytest.approx(done.loglik, rel=1e-11)
+    np.testing.assert_allclose(state.mean, done.state.mean, rtol=1e-8, atol=1e-10)
