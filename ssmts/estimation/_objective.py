@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian import loglik, pack, score
+from ssmts.core.gaussian import Packed, loglik, pack, score
 from ssmts.core.types import Array, LinearGaussianSSM, TimeVarying
 from ssmts.estimation._tangents import Tangents, numbers_of
 from ssmts.estimation.effects import Effects, Regressors, solve
 from ssmts.estimation.parameters import Moved, Values
 from ssmts.exceptions import InputError, NumericalError
 
+RECENT = 4  # evaluations that are kept, since a search comes back to where it stood
 COVARIANCES = ("process_cov", "obs_cov", "initial_cov")
 
 
@@ -43,6 +44,7 @@ class Objective:
         self.tangents, self.y, self.inputs, self.method = tangents, y, inputs, method
         self.profile_scale, self.regressors = profile_scale, regressors
         self.n_counted = 0
+        self._last: Packed | None = None
 
     def __call__(self, values: Values) -> Evaluation:
         """Log-likelihood and gradient; minus infinity where the model contradicts the rows."""
@@ -68,10 +70,11 @@ class Objective:
         return Evaluation(height, gradient, served, scale, effects)
 
     def _score(self, ssm: LinearGaussianSSM, fields: tuple[str, ...]) -> tuple[float, Any]:
+        self._last = packed = _packed_again(self._last, ssm)
         if fields:
-            height, found = score(ssm, self.y, wrt=fields, inputs=self.inputs, method=self.method)
+            height, found = score(packed, self.y, wrt=fields, inputs=self.inputs, method=self.method)
         else:
-            height, found = loglik(ssm, self.y, self.inputs), None
+            height, found = loglik(packed, self.y, self.inputs, self.method), None
         total = float(np.sum(height))
         if math.isnan(total):
             raise NumericalError(f"the log-likelihood is not a number, and neither is any answer. The model is {ssm}.")
@@ -96,6 +99,18 @@ class Objective:
         if not squares > 0:
             raise NumericalError("the model reproduces the rows exactly: there is no scale to estimate.")
         return squares / self.n_counted
+
+
+def _packed_again(old: Packed | None, ssm: LinearGaussianSSM) -> Packed:
+    """A packed model, from the last one where both have the same fields: what did not change is not looked at again."""
+    if old is None or any((a is None) != (b is None) for a, b in zip(old.ssm, ssm)):
+        return pack(ssm)
+    changed = {name: field for name, field in ssm._asdict().items() if not _same(getattr(old.ssm, name), field)}
+    return old.replace(**changed) if changed else old
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and np.array_equal(numbers_of(a), numbers_of(b)))
 
 
 def scaled(ssm: LinearGaussianSSM, factor: float) -> LinearGaussianSSM:
@@ -124,11 +139,21 @@ class Posterior:
     def __init__(self, objective: Objective, moved: Moved) -> None:
         self.objective, self.moved = objective, moved
         self.n_evaluations, self.refusal = 0, ""
+        self._recent: dict[bytes, tuple[Evaluation, float, dict[str, Array], Array]] = {}
 
     def detail(self, numbers: Array) -> tuple[Evaluation, float, dict[str, Array], Array]:
         """The likelihood, the log prior, the gradient of their sum by name, and by number."""
+        key = numbers.tobytes()
+        if key not in self._recent:
+            while len(self._recent) >= RECENT:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[key] = self._detail(numbers)
+        return self._recent[key]
+
+    def _detail(self, numbers: Array) -> tuple[Evaluation, float, dict[str, Array], Array]:
         values = self.moved.values(numbers)
         at = self.objective(values)
+        self.n_evaluations += 1
         prior, gradient = 0.0, {}
         out = np.zeros(self.moved.size)
         for name in self.moved.free:
@@ -136,7 +161,6 @@ class Posterior:
             prior += density
             gradient[name] = at.gradient[name] + slope.ravel()
             out[self.moved.places[name]] = gradient[name] @ self.moved.jacobian(name, numbers)
-        self.n_evaluations += 1
         return at, prior, gradient, out
 
     def __call__(self, numbers: Array) -> tuple[float, Array]:
@@ -145,7 +169,6 @@ class Posterior:
             at, prior, _, gradient = self.detail(numbers)
         except (NumericalError, InputError, np.linalg.LinAlgError) as error:
             self.refusal = str(error)
-            self.n_evaluations += 1
             return -np.inf, np.zeros(self.moved.size)
         height = at.loglik + prior
         if not np.isfinite(height):

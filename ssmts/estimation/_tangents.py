@@ -50,6 +50,7 @@ class Tangents:
         derivative: Derivative | None = None,
     ) -> None:
         self.build, self.parameters, self.free, self.derivative = build, parameters, tuple(free), derivative
+        self._check_fresh(start)
         self.complex = derivative is None and self._takes_complex(start)
 
     def model(self, values: Values) -> LinearGaussianSSM:
@@ -122,6 +123,19 @@ class Tangents:
             return np.asarray(sum(weights[k] / h * (numbers_of(getattr(m, field)) - here) for k, m in models.items()))
 
         return _changed(ssm, slope)
+
+    def _check_fresh(self, values: Values) -> None:
+        """A builder that writes into the arrays of its last answer would make every difference zero."""
+        ssm = self.model(values)
+        before = [None if field is None else numbers_of(field).copy() for field in ssm]
+        for name in self.free:
+            start = np.asarray(values[name])
+            self.build(values | {name: start * (1 + _NARROW) if start.shape else float(start * (1 + _NARROW))})
+        for field, old, new in zip(LinearGaussianSSM._fields, before, ssm):
+            if old is not None and not np.array_equal(old, numbers_of(new), equal_nan=True):
+                raise InputError(
+                    f"the builder writes into {field} of a model that it has returned: it must make new arrays."
+                )
 
     def _takes_complex(self, values: Values) -> bool:
         """Whether a complex step gives what differences give. Builders may answer complex numbers with any error."""

@@ -368,3 +368,14 @@ def test_variances_that_must_not_all_be_zero():
         found = maximum_likelihood(level, y, {name: Parameter(0.5 * scale**2, Variance()) for name in LEVEL})
         assert found.params["obs_var"] < 0.2 * found.params["level_var"]
         assert np.isfinite(found.loglik)
+
+
+def test_a_builder_that_reuses_its_arrays_is_found_out():
+    kept = level({"obs_var": 1.0, "level_var": 1.0})
+
+    def build(p):
+        kept.obs_cov[0, 0] = p["obs_var"].real
+        return kept
+
+    with pytest.raises(InputError, match="writes into obs_cov of a model that it has returned"):
+        maximum_likelihood(build, NILE, LEVEL)

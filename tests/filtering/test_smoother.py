@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from ssmts import KalmanFilter, KalmanImputer, KalmanSmoother, StructuralForecaster
+from ssmts import KalmanFilter, KalmanImputer, KalmanSmoother, StructuralForecaster, VARForecaster
 from ssmts.checks import EXPECTED_FAILURES
 from ssmts.core.types import LinearGaussianSSM
 from ssmts.exceptions import InputError, InputTypeError, TooShortError
@@ -124,6 +124,17 @@ def test_panels_and_joint_models():
     assert out.index.equals(X.index)
     alone = KalmanSmoother(KalmanFilter()).fit_transform(X.loc["y"])
     np.testing.assert_allclose(out.loc["y"], alone, rtol=1e-6)
+
+
+def test_an_autoregression_fills_columns_from_each_other():
+    rng = np.random.default_rng(7)
+    common = rng.normal(size=200)
+    X = np.stack([common, 2.0 * common], axis=1) + 0.1 * rng.normal(size=(200, 2))
+    holes = X.copy()
+    holes[50:60, 0] = np.nan
+    out = KalmanImputer(VARForecaster()).fit_transform(holes)
+    assert np.abs(out[50:60, 0] - X[50:60, 0]).max() < 0.5
+    np.testing.assert_array_equal(out[60:], X[60:])
 
 
 def test_in_a_pipeline():
