@@ -131,11 +131,11 @@ class Tangents:
         for name in self.free:
             start = np.asarray(values[name])
             self.build(values | {name: start * (1 + _NARROW) if start.shape else float(start * (1 + _NARROW))})
-        for field, old, new in zip(LinearGaussianSSM._fields, before, ssm):
-            if old is not None and not np.array_equal(old, numbers_of(new), equal_nan=True):
-                raise InputError(
-                    f"the builder writes into {field} of a model that it has returned: it must make new arrays."
-                )
+            for field, old, new in zip(LinearGaussianSSM._fields, before, ssm):
+                if old is not None and not np.array_equal(old, numbers_of(new), equal_nan=True):
+                    raise InputError(
+                        f"the builder writes into {field} of a model that it has returned: it must make new arrays."
+                    )
 
     def _takes_complex(self, values: Values) -> bool:
         """Whether a complex step gives what differences give. Builders may answer complex numbers with any error."""
