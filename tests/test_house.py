@@ -107,7 +107,9 @@ def test_importing_the_package_loads_nothing_else():
     assert not loaded_after("import ssmts") & {"numpy", "pandas", "sklearn", "numba", "scipy"}
 
 
-@pytest.mark.parametrize("name", ["StructuralForecaster", "InnovationDetector", "Naive", "backtest"])
+@pytest.mark.parametrize(
+    "name", ["StructuralForecaster", "InnovationDetector", "Naive", "backtest", "KalmanImputer", "VARForecaster"]
+)
 def test_models_load_no_heavy_neighbour(name):
     heavy = {"torch", "statsmodels", "matplotlib", "polars", "skops"}
     assert not loaded_after(f"from ssmts import {name}") & heavy

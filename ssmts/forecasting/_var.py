@@ -9,6 +9,7 @@ import numpy as np
 from .._containers import FloatArray
 from ..core.linalg.lyapunov import solve_lyapunov
 from ..core.types import LinearGaussianSSM
+from ..exceptions import NumericalError
 
 CALM = 0.97  # largest root from which a search for a stationary process starts
 
@@ -141,3 +142,80 @@ def model_of(found: Coefficients, y: FloatArray) -> LinearGaussianSSM:
         input_matrix=F @ E @ found.exog if found.driven else None,
         feedthrough=found.exog if found.driven else None,
     )
+
+
+def stationary_model(p: dict[str, Any]) -> LinearGaussianSSM:
+    """The model of deviations from the mean, which start from their stationary law.
+
+    Parameters
+    ----------
+    p : dict
+        ``coef``, ``cov`` (a matrix or its diagonal), and ``mean`` and ``exog`` as far as there are any.
+    """
+    coef = np.asarray(p["coef"])
+    lags, k, _ = coef.shape
+    F, E = companion(coef), np.eye(lags * k, k)
+    cov = np.diag(p["cov"]) if np.ndim(p["cov"]) == 1 else np.asarray(p["cov"])
+    exog = np.asarray(p["exog"]) if "exog" in p else None
+    return LinearGaussianSSM(
+        transition=F,
+        process_cov=cov,
+        observation=np.ascontiguousarray(E.T),
+        obs_cov=np.zeros((k, k)),
+        initial_mean=np.zeros(lags * k),
+        initial_cov=_settled(F, (E @ cov @ E.T)[None])[0],
+        obs_offset=np.asarray(p["mean"]) if "mean" in p else None,
+        process_loading=E,
+        input_matrix=None if exog is None else F @ E @ exog,
+        feedthrough=exog,
+    )
+
+
+def stationary_slopes(p: dict[str, Any]) -> dict[str, dict[str, FloatArray]]:
+    """Derivatives of the fields of `stationary_model`, those of the stationary covariance by Lyapunov equations of their own.
+
+    Parameters
+    ----------
+    p : dict
+        As in `stationary_model`.
+    """
+    ssm = stationary_model(p)
+    lags, k, _ = p["coef"].shape
+    F, P, E = np.asarray(ssm.transition), ssm.initial_cov, np.eye(lags * k, k)
+    dF = np.zeros((lags, k, k, lags * k, lags * k))
+    for lag, a, b in np.ndindex(lags, k, k):
+        dF[lag, a, b, a, lag * k + b] = 1.0
+    half = (dF @ P @ F.T).reshape(-1, lags * k, lags * k)
+    shocks = np.eye(k * k).reshape(k, k, k, k)
+    if np.ndim(p["cov"]) == 1:
+        shocks = shocks[np.arange(k), np.arange(k)]
+    spread = (E @ shocks @ E.T).reshape(-1, lags * k, lags * k)
+    out: dict[str, dict[str, FloatArray]] = {
+        "coef": {"transition": dF, "initial_cov": _settled(F, half + half.swapaxes(1, 2)).reshape(dF.shape)},
+        "cov": {
+            "process_cov": shocks,
+            "initial_cov": _settled(F, spread).reshape(*shocks.shape[:-2], lags * k, lags * k),
+        },
+    }
+    if "mean" in p:
+        out["mean"] = {"obs_offset": np.eye(k)}
+    if "exog" in p:
+        d = p["exog"].shape[1]
+        units = np.eye(k * d).reshape(k, d, k, d)
+        out["exog"] = {"feedthrough": units, "input_matrix": F @ E @ units}
+        out["coef"]["input_matrix"] = dF @ E @ p["exog"]
+    return out
+
+
+def _settled(F: FloatArray, V: FloatArray) -> FloatArray:
+    """P = F P F' + V for each of many V (m, n, n), by doubling."""
+    P, size = V, max(float(np.abs(V).max(initial=0.0)), 1e-300)
+    for _ in range(40):
+        step = F @ P @ F.T
+        P, F = P + step, F @ F
+        moved = float(np.abs(step).max(initial=0.0))
+        if not moved < 1e12 * size:
+            break
+        if moved <= 1e-17 * float(np.abs(P).max(initial=0.0)):
+            return np.asarray((P + P.swapaxes(1, 2)) / 2)
+    raise NumericalError("the autoregression is not stationary, so that there is no stationary start.")

@@ -11,10 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._containers import FloatArray
 from ..components.transforms import Covariance, Variance
 from ..core.gaussian import impulse_responses
-from ..core.types import LinearGaussianSSM
 from ..estimation import Estimate, Parameter, maximum_likelihood
-from ..exceptions import InputError, NumericalError, TooShortError
-from ._var import Coefficients, companion, interpolated, least_squares, model_of
+from ..exceptions import InputError, TooShortError
+from ._var import Coefficients, interpolated, least_squares, model_of, stationary_model, stationary_slopes
 from .joint import JointForecaster, JointUnit, started
 
 LIKELIHOODS = ("auto", "conditional", "exact")
@@ -154,11 +153,7 @@ class VARForecaster(JointForecaster):
             parameters["mean"] = Parameter(np.nanmean(y, axis=0))
         if X is not None:
             parameters["exog"] = Parameter(calm.exog)
-
-        def build(p: dict[str, Any]) -> LinearGaussianSSM:
-            return _stationary_model(p, X is not None)
-
-        found = maximum_likelihood(build, y, parameters, X)
+        found = maximum_likelihood(stationary_model, y, parameters, X, derivative=stationary_slopes)
         return started(found.ssm, y, X, params=_named(found), stderr=found.stderr, converged=found.converged)
 
 
@@ -168,41 +163,6 @@ def _named(found: Estimate) -> dict[str, Any]:
         params["const"] = params["mean"] - params["coef"].sum(axis=0) @ params["mean"]
     params["cov"] = np.diag(params["cov"]) if np.ndim(params["cov"]) == 1 else params["cov"]
     return params
-
-
-def _stationary_model(p: dict[str, Any], driven: bool) -> LinearGaussianSSM:
-    """The model of deviations from the mean, which start from their stationary law; takes complex numbers."""
-    coef = np.asarray(p["coef"])
-    lags, k, _ = coef.shape
-    F, E = companion(coef), np.eye(lags * k, k)
-    cov = np.diag(p["cov"]) if np.ndim(p["cov"]) == 1 else np.asarray(p["cov"])
-    exog = np.asarray(p["exog"]) if driven else None
-    return LinearGaussianSSM(
-        transition=F,
-        process_cov=cov,
-        observation=E.T,
-        obs_cov=np.zeros((k, k)),
-        initial_mean=np.zeros(lags * k),
-        initial_cov=_settled(F, E @ cov @ E.T),
-        obs_offset=np.asarray(p["mean"]) if "mean" in p else None,
-        process_loading=E,
-        input_matrix=None if exog is None else F @ E @ exog,
-        feedthrough=exog,
-    )
-
-
-def _settled(F: FloatArray, V: FloatArray) -> FloatArray:
-    """P = F P F' + V by doubling, in which a complex step stays one."""
-    P = V
-    for _ in range(40):
-        step = F @ P @ F.T
-        P, F = P + step, F @ F
-        size = np.abs(step.real).max()
-        if not np.isfinite(size) or size > 1e12 * np.abs(V.real).max():
-            break
-        if size <= 1e-17 * np.abs(P.real).max():
-            return (P + P.T) / 2
-    raise NumericalError("the autoregression is not stationary, so that there is no stationary start.")
 
 
 def _check_length(y: FloatArray, lags: int, constant: bool) -> None:

@@ -9,6 +9,7 @@ from statsmodels.tsa.api import VAR
 
 from ssmts import VARForecaster
 from ssmts.exceptions import InputError, TooShortError
+from ssmts.forecasting._var import stationary_model, stationary_slopes
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,31 @@ def test_exact_and_conditional_agree_with_the_dense_twin():
     mean, cov, _ = dense.given(joint, joint.observations, np.vstack([y, np.full((3, 2), np.nan)]), 43)
     np.testing.assert_allclose(f.predict(later).ravel(), mean[80:], rtol=1e-7)
     np.testing.assert_allclose(f.forecast(later).distribution.cov[0, 2], cov[84:, 84:], rtol=1e-7)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_derivatives_of_the_stationary_model(diagonal):
+    """Against central differences of the matrices."""
+    rng = np.random.default_rng(3)
+    p = {
+        "coef": 0.3 * rng.normal(size=(2, 2, 2)),
+        "cov": np.array([1.0, 2.0]) if diagonal else np.array([[1.0, 0.4], [0.4, 2.0]]),
+        "mean": rng.normal(size=2),
+        "exog": rng.normal(size=(2, 3)),
+    }
+    slopes = stationary_slopes(p)
+    for name, value in p.items():
+        for place in np.ndindex(*value.shape):
+            step = np.zeros(value.shape)
+            step[place] = 1e-6
+            ahead, behind = (stationary_model(p | {name: value + sign * step}) for sign in (1, -1))
+            for field in ahead._fields:
+                if getattr(ahead, field) is None:
+                    continue
+                change = (getattr(ahead, field) - getattr(behind, field)) / 2e-6
+                given = slopes[name][field][place] if field in slopes[name] else np.zeros_like(change)
+                given = (given + given.T) / 2 if field == "initial_cov" else given
+                np.testing.assert_allclose(given, change, atol=1e-7)
 
 
 def test_missing_values_cost_little():
