@@ -38,7 +38,7 @@ def sample_of(orders: Orders, fix: Mapping[str, float], y: Array, X: Array | Non
     seen, n_free = ~np.isnan(y), sum(name not in fix for name in orders.names)
     has_constant = orders.constant and "constant" not in fix
     centred = has_constant or bool(orders.n_lost)
-    room = int(seen.sum()) - orders.n_lost - n_free - has_constant - ("var" not in fix)
+    room = int(seen.sum()) - orders.n_lost - n_free - has_constant - ("var" not in fix) - 1
     covariates = None if X is None else _decorrelate(X[seen], centred, max(1, room))
     ones = constant_column(orders, len(y))
     columns = [ones] if has_constant else []
@@ -75,8 +75,7 @@ def fit_unit(orders: Orders, fix: Mapping[str, float], y: Array, X: Array | None
     free = np.isnan(given)
     _check_length(orders, sample, int(free.sum()))
     values, found, converged = _estimate(sample.likelihood, given)
-    names, constant = list(orders.names), float(fix.get("constant", 0.0))
-    n_columns = 0 if X is None else X.shape[1]
+    constant, n_columns = float(fix.get("constant", 0.0)), 0 if X is None else X.shape[1]
     effects, errors, constant_error = np.zeros(n_columns), np.full(n_columns, np.nan), np.nan
     if found is not None:
         natural = _natural(orders, sample, found, n_columns)
@@ -105,7 +104,7 @@ def fit_unit(orders: Orders, fix: Mapping[str, float], y: Array, X: Array | None
         state=done.state,
         loglik=loglik,
         n_effective=sample.likelihood.n_effective,
-        converged=converged and len(names) == len(values),
+        converged=converged,
     )
 
 

@@ -103,7 +103,9 @@ class Likelihood:
             return None
         loglik = -0.5 * (n * (_LOG_2PI + np.log(variance)) + logs + squares / variance)
         gradient = self._gradient(m, effects, variance, packed)
-        return None if gradient is None else Fitted(float(loglik), gradient, effects, variance * cov, determined, variance)
+        return (
+            None if gradient is None else Fitted(float(loglik), gradient, effects, variance * cov, determined, variance)
+        )
 
     def _gradient(self, m: Moments, effects: Array, variance: float, packed: Packed | None) -> Array | None:
         root = np.sqrt(variance)
@@ -143,7 +145,11 @@ def constant_column(orders: Orders, n: int) -> Array:
     """The column (n, 1) whose differences are one."""
     if not orders.n_lost:
         return np.ones((n, 1))
-    return np.asarray(lfilter([1.0], orders.differences, np.append(0.0, np.ones(n - 1))))[:, None] if n else np.ones((0, 1))
+    return (
+        np.asarray(lfilter([1.0], orders.differences, np.append(0.0, np.ones(n - 1))))[:, None]
+        if n
+        else np.ones((0, 1))
+    )
 
 
 def passes(packed: Packed, y: Array) -> Iterator[FilterResult]:
@@ -158,7 +164,8 @@ def passes(packed: Packed, y: Array) -> Iterator[FilterResult]:
 
 def whitened(packed: Packed, y: Array) -> tuple[Array, float]:
     """Standardised innovations of the observed rows that the diffuse start does not absorb, and twice minus log-likelihood
-    less their squares and log 2 pi."""
+    less their squares and log 2 pi.
+    """
     white, loglik, start = [], 0.0, 0
     for done in passes(packed, y):
         v, S = done.innovations[:, 0], done.innovation_cov[:, 0, 0]

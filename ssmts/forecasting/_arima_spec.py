@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ class Orders(_Sizes):
     def places(self) -> tuple[slice, ...]:
         """Where each group has its coefficients."""
         ends = np.cumsum([0] + [len(lags) for _, lags, _ in self.groups])
-        return tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:]))
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
 
     @cached_property
     def differences(self) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ._arima_spec import Orders
 class ARIMAUnit(NamedTuple):
     """Parameters and state of an ARIMA model of one series."""
 
-    orders: tuple[tuple[int, ...], int, tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int, bool]
+    orders: tuple[Any, ...]  # of `Orders`
     coefficients: tuple[float, ...]  # of the polynomials, in the order of Orders.names
     constant: float  # mean of the differenced series
     variance: float

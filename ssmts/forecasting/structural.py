@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from .._containers import FloatArray
 from ..base import Capabilities
-from ..exceptions import InputError, InputTypeError, SsmtsError, UnknownSeriesError
+from ..exceptions import InputError
 from ..panel import read_future
 from ..timeindex import TimeAxis
 from ._diagnostics import Diagnostics, diagnose
+from ._named_units import NamedUnitsForecaster, read_fixed, read_lags
 from ._structural_fit import fit_unit
 from ._structural_panel import fit_together
 from ._structural_results import (
@@ -30,10 +28,9 @@ from ._structural_results import (
 )
 from ._structural_spec import Spec
 from ._structural_unit import StructuralUnit, ahead, model_of, one_step, paths, standardised, update_unit
-from .univariate import UnivariateForecaster
 
 
-class StructuralForecaster(UnivariateForecaster):
+class StructuralForecaster(NamedUnitsForecaster):
     """A structural time series model: the series is a sum of components, each a small stochastic process.
 
     ``y[t] = trend[t] + season[t] + cycle[t] + autoregression[t] + X[t] @ coef + noise[t]``. The variances and other
@@ -160,16 +157,7 @@ class StructuralForecaster(UnivariateForecaster):
         return Spec(self.trend, self.season_length, self.seasonal, self.harmonics, self.cycle, self.autoregressive)
 
     def _fixed(self) -> dict[str, float]:
-        if self.fix is None:
-            return {}
-        if not isinstance(self.fix, Mapping):
-            raise InputTypeError(
-                f'fix must map names of parameters to numbers, like {{"level_var": 0.0}}; received {self.fix!r}.'
-            )
-        for name, value in self.fix.items():
-            if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-                raise InputError(f"fix[{name!r}] must be a finite number; received {value!r}.")
-        return {str(name): float(value) for name, value in self.fix.items()}
+        return read_fixed(self.fix, '{"level_var": 0.0}')
 
     def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> StructuralUnit:
         return fit_unit(self._spec(), self._fixed(), y, X)
@@ -329,59 +317,5 @@ class StructuralForecaster(UnivariateForecaster):
         at, unit = self._unit(series, column)
         residuals = standardised(unit, *self._training(at))
         longest = int(max((getattr(component, "period", 0) for component in unit.components), default=0)) or 5
-        lags = max(1, min(2 * longest, len(residuals) // 5)) if lags is None else lags
-        if isinstance(lags, bool) or not isinstance(lags, Integral) or not 1 <= lags < len(residuals):
-            raise InputError(f"lags must be a whole number from 1 to {len(residuals) - 1}; received {lags!r}.")
-        return diagnose(residuals, int(lags), sum(unit.free))
-
-    # units by name -------------------------------------------------------------------------------------------------
-
-    def _features(self) -> tuple[Hashable, ...]:
-        check_is_fitted(self)
-        form = self.form_
-        return form.features if form.features is not None else tuple(range(form.n_features or 0))
-
-    def _names(self) -> pd.Index:
-        """A name for each unit."""
-        form = self.form_
-        outputs = form.outputs if len(form.outputs) > 1 else ()
-        if form.keys is None:
-            return pd.Index(outputs)
-        return pd.MultiIndex.from_product([form.keys, outputs]) if outputs else pd.Index(form.keys)
-
-    def _table(self, of: Callable[[StructuralUnit], Any], *, keep_dict: bool = False) -> Any:
-        """A fitted attribute: that of the only unit, or a row for each."""
-        check_is_fitted(self)
-        values = [of(unit) for unit in self.units_]
-        if len(values) == 1:
-            return pd.Series(values[0], dtype=float) if isinstance(values[0], dict) and not keep_dict else values[0]
-        return (pd.DataFrame if isinstance(values[0], dict) else pd.Series)(values, index=self._names())
-
-    def _unit(self, series: Hashable | None, column: Hashable | None) -> tuple[int, StructuralUnit]:
-        """Position of a unit, and the unit."""
-        check_is_fitted(self)
-        form, at = self.form_, 0
-        for given, names, word in ((series, form.keys or (None,), "series"), (column, form.outputs, "column")):
-            if given is None and len(names) > 1:
-                raise InputError(f"There are {len(names)} {word} names: pass {word}=, one of {_shown(names)}.")
-            if given is not None and given not in names:
-                raise UnknownSeriesError(f"There is no {word} {given!r}; there is {_shown(names)}.")
-            at = at * len(names) + (0 if given is None else names.index(given))
-        return at, self.units_[at]
-
-    def _title(self, at: int) -> str:
-        return f" of {self._names()[at]}" if len(self.units_) > 1 else ""
-
-    def _training(self, at: int) -> tuple[FloatArray, FloatArray | None]:
-        """Training rows of a unit on the model's scale."""
-        if self.rows_ is None:
-            raise SsmtsError(
-                "This needs the training rows, and they were not saved: save(..., data=True), or fit again."
-            )
-        which, column = divmod(at, len(self.form_.outputs))
-        y = np.ascontiguousarray(self._model_rows(which)[:, column])
-        return y, None if self.rows_.X is None else self.rows_.X[which]
-
-
-def _shown(names: Sequence[Any]) -> str:
-    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
+        lags = read_lags(lags, longest, len(residuals))
+        return diagnose(residuals, lags, sum(unit.free))
