@@ -379,3 +379,31 @@ def test_a_builder_that_reuses_its_arrays_is_found_out():
 
     with pytest.raises(InputError, match="writes into obs_cov of a model that it has returned"):
         maximum_likelihood(build, NILE, LEVEL)
+
+
+def test_a_root_near_one():
+    rng, x = np.random.default_rng(1), np.zeros(500)
+    for t in range(1, 500):
+        x[t] = 0.9999999 * x[t - 1] + rng.normal()
+
+    def build(p):
+        cov = p["var"] / (1 - p["root"] ** 2) * ONE
+        return LinearGaussianSSM(p["root"] * ONE, p["var"] * ONE, ONE, 0 * ONE, np.zeros(1), cov)
+
+    start = {"root": Parameter(0.5, Interval(-1.0, 1.0)), "var": Parameter(1.0, Variance())}
+    found = maximum_likelihood(build, x[:, None], start)
+    assert found.converged
+    root, rest = found.params["root"], x[1:] - found.params["root"] * x[:-1]
+    assert 0.99 < root < 1
+    expected = (rest @ rest + x[0] ** 2 * (1 - root**2)) / 500  # the exact likelihood's variance, given the root
+    assert found.params["var"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_rows_give_an_answer_that_says_what_it_is(n):
+    y = np.array([[0.3], [-0.4], [1.0]])[:n]
+    found = maximum_likelihood(level, y, {name: Parameter(1.0, Variance()) for name in LEVEL})
+    assert np.isfinite(found.loglik)
+    if n < 3:  # the sum of variances is all that two rows can tell
+        assert np.isnan(found.cov).all()
+        assert "no standard errors" in found.message

@@ -187,3 +187,29 @@ def test_covariates_that_move_states_must_have_every_row():
         f.predict(u[22:])
     with pytest.raises(InputError, match=r"2 input\(s\), so X needs as many"):
         KalmanFilter(driven(rng, 1)).fit(np.ones(9))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_regression_on_its_own_past_over_a_hundred_orders_of_magnitude(sign, noise):
+    """KFAS, tests/testthat/testNumerical.R: y = exp(-t) or exp(t), whose ratio of neighbours is the coefficient."""
+    y = np.exp(sign * np.arange(1.0, 251.0))
+    past = TimeVarying(np.concatenate([[0.0], y[:-1]])[:, None, None])
+    y[0] = np.nan
+    ssm = LinearGaussianSSM(ONE, 0 * ONE, past, noise * ONE, np.zeros(1), 0 * ONE, initial_diffuse_cov=ONE)
+    f = KalmanFilter(ssm).fit(y)
+    assert f.states_[0].mean[0] == pytest.approx(np.exp(sign), rel=1e-12)
+    np.testing.assert_allclose(f.smooth().smoothed_mean, np.exp(sign), rtol=1e-12)
+
+
+def test_what_is_saved_goes_on(tmp_path):
+    y = np.random.default_rng(6).normal(size=(30, 2)).cumsum(axis=0)
+    explicit = KalmanFilter(level({"obs_var": 1.0, "level_var": 2.0})).fit(y[:, 0])
+    for f, more in ((explicit, y[:3, 0]), (KalmanFilter().fit(y), y[:3]), (ssmts.VARForecaster().fit(y), y[:3])):
+        ssmts.save(f, tmp_path / "f.ssmts")
+        again = ssmts.load(tmp_path / "f.ssmts")
+        np.testing.assert_array_equal(again.update(more).predict(3), f.update(more).predict(3))
+    imputer = ssmts.KalmanImputer().fit(y)
+    ssmts.save(imputer, tmp_path / "i.ssmts")
+    holes = np.where(np.eye(30, 2) > 0, np.nan, y)
+    np.testing.assert_array_equal(ssmts.load(tmp_path / "i.ssmts").transform(holes), imputer.transform(holes))
