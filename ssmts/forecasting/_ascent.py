@@ -1,30 +1,29 @@
 """Maximum likelihood of complete series, compiled: the search of `_mle` over the likelihood of `core.gaussian._recursion`.
 
-One call fits any number of series of the same length with models of the same structure, each on its own. The search, its
-curvatures and its tolerances are those that `_mle` explains; what differs is only that no Python runs in it.
+One call serves any number of series of the same length with models of the same structure, each on its own. The search, its
+curvatures and its tolerances are those that `_mle` explains; what differs is only that no Python runs in it. Where to start
+from and when to start again is decided in `_structural_panel`.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.gaussian._layout import kernel, rare
 from ..core.gaussian._recursion import likelihood_adjoint
 from ..core.types import Array, Index
-from ._ascent_steps import FLAT, ROUNDING, TOLERANCE, best_step, corrected, outward, shifted
+from ._ascent_steps import FLAT, ROUNDING, TOLERANCE, Flags, best_step, corrected, outward, shifted
 
 CLEAR = 3e-10  # see `core.gaussian._recursion`; what it costs in digits is within the tolerance of a search
-EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 _LOG_2PI = math.log(2 * math.pi)
-_GAIN, _SLOPE, _NEAR, _PATIENCE, _MOST_STEPS = 1e-5, 1e-3, 0.3, 12, 60
+_GAIN, _SLOPE, _NEAR, _PATIENCE = 1e-5, 1e-3, 0.3, 12
 _STEP = 1e-4
 PLAIN, INTERVAL, GEOMETRIC, TANH = range(4)  # how a parameter is made of a free number
 G, SLOPE, PHI, TURN, REST, VALUES, NOTE = range(
     7
 )  # lines of a room; the last: mean square of the innovations, lost digits
-KIND, FREE, VARIANCE, OWNER = range(4)  # columns of codes
+KIND, FREE, VARIANCE = range(3)  # columns of codes
 
 
 class Plan(NamedTuple):
@@ -35,10 +34,9 @@ class Plan(NamedTuple):
 
     Few arrays, because every one that is handed over costs code for a count of references. The columns of ``table`` are, for
     every parameter: autocovariances of a unit of each variance outside terms (``r1 = r + 1`` of them); power gains of these
-    variances (m); the ends of an interval (2); limits of the free number (2); other dynamics to start from (``n_others``);
-    factors on the first start for further ones (``n_factors``). Two more rows hold, at the gains, real and imaginary parts of
-    where spectra are taken. Columns of ``codes``: how a parameter is made of a free number; whether it is free; whether it is a
-    variance; whether each of the other dynamics replaces it.
+    variances (m); the ends of an interval (2); limits of the free number (2). Two more rows hold, at the gains, real and
+    imaginary parts of where spectra are taken. Columns of ``codes``: how a parameter is made of a free number; whether it is
+    free; whether it is a variance.
     """
 
     table: Array
@@ -50,8 +48,6 @@ class Plan(NamedTuple):
     r1: int
     m: int
     d1: int
-    n_others: int
-    n_factors: int
 
 
 class Room(NamedTuple):
@@ -384,48 +380,6 @@ def line_search(
 
 
 @rare
-def climb(plan: Plan, room: Room, x: Array) -> Any:
-    """Move the free numbers to a maximum; (log-likelihood, whether it is one)."""
-    k = x.size
-    gradient, there, step, trial = np.empty(k), np.empty(k), np.zeros(k), np.empty(k)
-    info, base, curvature = np.empty((k, k)), np.empty((k, k)), np.empty((k, k))
-    moves, changes = np.empty((_PATIENCE + 1, k)), np.empty((_PATIENCE + 1, k))
-    value, pairs, patience, has_base = evaluate(plan, room, x, gradient), 0, _PATIENCE, False
-    for _ in range(_MOST_STEPS):
-        if not value > -math.inf:
-            break
-        information(plan, room, x, info)
-        if patience == 0:
-            differences(plan, room, x, gradient, info, base)
-            has_base, pairs, patience = True, 0, _PATIENCE
-        corrected(base if has_base else info, moves, changes, pairs, curvature)
-        gain = best_step(plan.codes, plan.table, plan.r1 + plan.m + 2, x, gradient, curvature, step)
-        if gain < TOLERANCE:
-            break
-        found, new = line_search(plan, room, x, value, gradient, step, trial, there)
-        if not found:
-            if gain < ROUNDING or (has_base and pairs == 0):
-                break
-            patience = 0 if pairs == 0 else patience
-            pairs = 0
-            continue
-        length = 0.0
-        for i in range(k):
-            for j in range(k):
-                length += (trial[i] - x[i]) * info[i, j] * (trial[j] - x[j])
-        if length < _NEAR**2 * room.w.size / 2:
-            for i in range(k):
-                moves[pairs, i], changes[pairs, i] = trial[i] - x[i], gradient[i] - there[i]
-            pairs, patience = pairs + 1, patience - 1
-        else:
-            pairs, patience, has_base = 0, _PATIENCE, False
-        value = new
-        for i in range(k):
-            x[i], gradient[i] = trial[i], there[i]
-    return value, value > -math.inf and is_maximum(plan, room, x, gradient)
-
-
-@rare
 def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> Any:
     """First-order conditions, on the boundary and inside."""
     k = x.size
@@ -441,110 +395,75 @@ def is_maximum(plan: Plan, room: Room, x: Array, gradient: Array) -> Any:
     return good
 
 
-@rare
-def height(plan: Plan, room: Room, values: Array, numbers: Array, gradient: Array) -> Any:
-    """Log-likelihood at the best common factor on all variances."""
-    numbers_of(plan, values, numbers)
-    loglik, squares = evaluate(plan, room, numbers, gradient), room.lines[NOTE, 0]
-    if not loglik > -math.inf or not squares > 0.0:
-        return -math.inf
-    return loglik + 0.5 * room.w.size * (squares - 1.0 - math.log(squares))
+@kernel
+def search(
+    plan: Plan,
+    room: Room,
+    most: int,
+    W: Array,
+    numbers: Array,
+    logliks: Array,
+    squares: Array,
+    gradients: Array,
+    arrived: Flags,
+    lost: Flags,
+) -> None:
+    """Climb from the free numbers (n_series, k) of each row of W (n_series, n), a differenced series, in `most` steps or fewer.
 
-
-@rare
-def estimate(plan: Plan, room: Room, start: Array, values: Array) -> bool:
-    """Maximum likelihood estimates into `values`, and whether the search arrived."""
-    k = start.size
-    numbers, gradient, trial, first = np.empty(k), np.empty(k), np.empty(k), start.copy()
-    best = height(plan, room, start, numbers, gradient)
-    if room.lines[NOTE, 0] < EXACT:
-        for i in range(k):
-            values[i] = start[i] * EXACT if plan.codes[i, FREE] == 1 and plan.codes[i, VARIANCE] == 1 else start[i]
-        return False
-    for a in range(plan.n_others):
-        for i in range(k):
-            trial[i] = plan.table[i, plan.r1 + plan.m + 4 + a] if plan.codes[i, OWNER + a] == 1 else start[i]
-        other = height(plan, room, trial, numbers, gradient)
-        if other > best:
-            best = other
-            first[:] = trial
-    value, arrived, other_numbers = -math.inf, False, np.empty(k)
-    for a in range(1 + plan.n_factors + len(plan.terms)):
-        differs = a == 0
-        if a <= plan.n_factors:
+    With none, the likelihood is taken where it is. ``squares`` receives the mean squares of the standardised innovations at the
+    last point that was tried, NaN where there is no likelihood; ``lost`` is set where the likelihood lost digits, and left as it
+    is elsewhere.
+    """
+    k = numbers.shape[1]
+    there, step, trial = np.empty(k), np.zeros(k), np.empty(k)
+    info, base, curvature = np.empty((k, k)), np.empty((k, k)), np.empty((k, k))
+    moves, changes = np.empty((_PATIENCE + 1, k)), np.empty((_PATIENCE + 1, k))
+    for s in range(len(W)):
+        room.w[:] = W[s]
+        room.lines[NOTE, 1] = 0.0
+        x, gradient = numbers[s], gradients[s]
+        value, pairs, patience, has_base = evaluate(plan, room, x, gradient), 0, _PATIENCE, False
+        for _ in range(most):
+            if not value > -math.inf:
+                break
+            information(plan, room, x, info)
+            if patience == 0:
+                differences(plan, room, x, gradient, info, base)
+                has_base, pairs, patience = True, 0, _PATIENCE
+            corrected(base if has_base else info, moves, changes, pairs, curvature)
+            gain = best_step(plan.codes, plan.table, plan.r1 + plan.m + 2, x, gradient, curvature, step)
+            if gain < TOLERANCE:
+                break
+            found, new = line_search(plan, room, x, value, gradient, step, trial, there)
+            if not found:
+                if gain < ROUNDING or (has_base and pairs == 0):
+                    break
+                patience = 0 if pairs == 0 else patience
+                pairs = 0
+                continue
+            length = 0.0
             for i in range(k):
-                trial[i] = first[i]
-                if a > 0 and not arrived:
-                    trial[i] *= plan.table[i, plan.r1 + plan.m + 3 + plan.n_others + a]
-                    differs = differs or (plan.codes[i, FREE] == 1 and trial[i] != first[i])
-            if differs:
-                numbers_of(plan, trial, other_numbers)
-        else:
-            differs = reopened(plan, room, numbers, other_numbers)
-        if differs:
-            other, came = climb(plan, room, other_numbers)
-            if not value >= other or (came and other > value - 1e-6):
-                value, arrived = other, came
-                numbers[:] = other_numbers
-        elif a > plan.n_factors:
-            break
-    natural(plan, numbers, values)
-    for i in range(k):
-        if plan.codes[i, FREE] == 0:
-            values[i] = start[i]
-    return arrived
-
-
-@rare
-def reopened(plan: Plan, room: Room, numbers: Array, out: Array) -> bool:
-    """Numbers to search from where a component has vanished, but would not have with other dynamics; whether there are any."""
-    k, steepest, found = numbers.size, 1e-2, False
-    values, trial, there, gradient = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-    natural(plan, numbers, values)
-    for a in range(plan.n_others):
-        gone = False
-        for s in range(len(plan.terms)):
-            at = plan.terms[s, 0]
-            gone = gone or (plan.codes[at, OWNER + a] == 1 and values[at] == 0.0)
-        if gone:
+                for j in range(k):
+                    length += (trial[i] - x[i]) * info[i, j] * (trial[j] - x[j])
+            if length < _NEAR**2 * room.w.size / 2:
+                for i in range(k):
+                    moves[pairs, i], changes[pairs, i] = trial[i] - x[i], gradient[i] - there[i]
+                pairs, patience = pairs + 1, patience - 1
+            else:
+                pairs, patience, has_base = 0, _PATIENCE, False
+            value = new
             for i in range(k):
-                trial[i] = (
-                    plan.table[i, plan.r1 + plan.m + 4 + a]
-                    if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] != 1
-                    else values[i]
-                )
-            numbers_of(plan, trial, there)
-            evaluate(plan, room, there, gradient)
-            for i in range(k):
-                if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] == 1 and values[i] == 0.0:
-                    trial[i] = plan.table[i, plan.r1 + plan.m + 4 + a]
-            numbers_of(plan, trial, there)
-            rise = 0.0
-            for i in range(k):
-                if plan.codes[i, OWNER + a] == 1 and plan.codes[i, VARIANCE] == 1 and values[i] == 0.0:
-                    rise = max(rise, gradient[i] * there[i])
-            if rise > steepest:
-                steepest, found = rise, True
-                out[:] = there
-    return found
+                x[i], gradient[i] = trial[i], there[i]
+        logliks[s], squares[s] = value, room.lines[NOTE, 0]
+        arrived[s] = most > 0 and value > -math.inf and is_maximum(plan, room, x, gradient)
+        lost[s] = lost[s] or room.lines[NOTE, 1] > 0.0
 
 
 @kernel
-def fit_rows(
-    plan: Plan,
-    room: Room,
-    W: Array,
-    starts: Array,
-    values: Array,
-    lost: NDArray[np.bool_],
-    arrived: NDArray[np.bool_],
-) -> None:
-    """Fit each row of W (n_series, n), a differenced series, from `starts` (n_series, k) into `values`.
-
-    Where the likelihood lost digits on the way, ``lost`` says so.
-    """
-    for s in range(len(W)):
-        room.lines[NOTE, 1] = 0.0
-        room.w[:] = W[s]
-        arrived[s] = estimate(plan, room, starts[s], values[s])
-        lost[s] = room.lines[NOTE, 1] > 0.0
+def translate(plan: Plan, rows: Array, back: bool, out: Array) -> None:
+    """Free numbers of rows of parameter values (n, k), or back."""
+    for s in range(len(rows)):
+        if back:
+            natural(plan, rows[s], out[s])
+        else:
+            numbers_of(plan, rows[s], out[s])

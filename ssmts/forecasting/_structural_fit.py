@@ -15,7 +15,7 @@ from ._mle import Optimum, Problem, maximise
 from ._structural_spec import Spec, components_of
 from ._structural_unit import Covariates, StructuralUnit, advance, model_of, model_with, rotated
 
-_EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
+EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
     {"obs_var": 0.05},
     {"obs_var": 20.0},
@@ -152,9 +152,9 @@ def _estimate(sample: Sample, start: Array, free: Array) -> tuple[Array, bool]:
     """Maximum likelihood estimates, and whether the search arrived."""
     model, likelihood = sample.model, Likelihood(sample)
     height = likelihood.height(start)
-    if likelihood.squares < _EXACT:
+    if likelihood.squares < EXACT:
         # No maximum: the likelihood grows without bound. Small variances let later rows move the state all the same.
-        return np.where(free & model.is_variance, start * _EXACT, start), False
+        return np.where(free & model.is_variance, start * EXACT, start), False
     for trial in _other_dynamics(model, start, free):
         other = likelihood.height(trial)
         start, height = (trial, other) if other > height else (start, height)

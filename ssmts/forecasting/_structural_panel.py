@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from numpy.typing import NDArray
 
 from ..components import Autoregression, Component, Composition, Cycle, DampedTrend, Spectrum
 from ..components.transforms import Array, Interval, Stationary, Transform
@@ -20,13 +19,14 @@ from ..core.gaussian._reduction import Reduction, reduction
 from ..core.gaussian._schur import difference
 from ..core.types import Index, State
 from ..exceptions import SsmtsError
-from ._ascent import GEOMETRIC, INTERVAL, PLAIN, TANH, Plan, Room, fit_rows
-from ._structural_fit import OTHER_STARTS, size_of
+from ._ascent import GEOMETRIC, INTERVAL, PLAIN, TANH, Plan, Room, search, translate
+from ._ascent_steps import Flags
+from ._structural_fit import EXACT, OTHER_STARTS, size_of
 from ._structural_spec import Spec, components_of
 from ._structural_unit import StructuralUnit, model_with
 
 _MOST_NUMBERS = 20_000_000  # in the state covariances of one call
-Flags = NDArray[np.bool_]
+_MOST_STEPS = 60
 _DYNAMICS = (DampedTrend, Cycle, Autoregression)  # components whose dynamics are parameters
 
 
@@ -46,6 +46,7 @@ class _Setting(NamedTuple):
     free: Flags
     found: Reduction
     plan: Plan
+    others: list[tuple[slice, Array]]  # other dynamics to start from: where in the parameters, and their values
     packed: Packed
     entries: _Entries
 
@@ -109,19 +110,17 @@ def _fit(
     squares = np.where(model.is_variance, scales[:, None] ** 2, 1.0)
     starts = np.where(setting.free, model.start, given / squares)
     W = np.array([difference(setting.found, y) for y in Y / scales[:, None]])
-    values, lost, arrived = np.empty(starts.shape), np.empty(n_units, np.bool_), np.empty(n_units, np.bool_)
     n_chunks = min(effective_n_jobs(n_jobs), n_units)
     bounds = np.linspace(0, n_units, n_chunks + 1).astype(int)
 
     def work(first: int, stop: int) -> list[StructuralUnit | None]:
         chunk = slice(first, stop)
-        room = _room(setting.plan, W.shape[1])
-        fit_rows(setting.plan, room, *(column[chunk] for column in (W, starts, values, lost, arrived)))
-        found = np.where(setting.free, values[chunk] * squares[chunk], given)
+        values, arrived, lost = _Search(setting, W[chunk]).run(starts[chunk])
+        found = np.where(setting.free, values * squares[chunk], given)
         states = _states(setting, Y[chunk], found)
         return [
             None
-            if lost[i] or state is None
+            if lost[i - first] or state is None
             else StructuralUnit(
                 components=model.components,
                 parameters=tuple(found[i - first].tolist()),
@@ -132,7 +131,7 @@ def _fit(
                 loglik=state[1],
                 n_observed=Y.shape[1],
                 n_diffuse=setting.found.degree,
-                converged=bool(arrived[i]),
+                converged=bool(arrived[i - first]),
             )
             for i, state in zip(range(first, stop), states)
         ]
@@ -143,6 +142,97 @@ def _fit(
         done = Parallel(n_jobs=n_jobs, prefer="threads")(map(delayed(work), bounds[:-1], bounds[1:]))
     for place, unit in zip(places, chain.from_iterable(done)):
         out[place] = unit
+
+
+class _Search:
+    """Maximum likelihood of differenced series W (n_series, n), all of them at once; `_structural_fit` has the same strategy."""
+
+    def __init__(self, setting: _Setting, W: Array) -> None:
+        self.setting, self.W = setting, W
+        self.room = _room(setting.plan, W.shape[1])
+        self.lost = np.zeros(len(W), np.bool_)
+        self.is_variance = setting.model.is_variance
+        self.squares = np.empty(len(W))
+
+    def run(self, starts: Array) -> tuple[Array, Flags, Flags]:
+        """Estimates (n_series, k), whether each search arrived, and whether the likelihood lost digits on the way."""
+        first, best = starts, self._height(starts)
+        hopeless = self.squares < EXACT
+        for own, values in self.setting.others:
+            trial = starts.copy()
+            trial[:, own] = values
+            height = self._height(trial)
+            better = height > best
+            first, best = np.where(better[:, None], trial, first), np.where(better, height, best)
+        numbers = self._translate(first)
+        logliks, arrived = np.full(len(starts), -np.inf), hopeless.copy()
+        self._climb(~hopeless, numbers.copy(), numbers, logliks, arrived)
+        for factors in OTHER_STARTS:
+            if arrived.all():
+                break
+            trial = first * [factors.get(name, 1.0) for name in self.setting.model.parameter_names]
+            differs = ((trial != first) & self.setting.free).any(axis=1)
+            self._climb(~arrived & differs, self._translate(trial), numbers, logliks, arrived)
+        for _ in self.setting.plan.terms:
+            again, trial = self._reopened(numbers)
+            again &= ~hopeless
+            if not again.any():
+                break
+            self._climb(again, trial, numbers, logliks, arrived)
+        values = np.where(self.setting.free, self._translate(numbers, back=True), starts)
+        small = np.where(self.setting.free & self.is_variance, starts * EXACT, starts)
+        return np.where(hopeless[:, None], small, values), arrived & ~hopeless, self.lost
+
+    def _translate(self, rows: Array, back: bool = False) -> Array:
+        out = np.empty(rows.shape)
+        translate(self.setting.plan, rows, back, out)
+        return out
+
+    def _evaluate(self, numbers: Array) -> tuple[Array, Array]:
+        logliks, gradients, arrived = np.empty(len(numbers)), np.empty(numbers.shape), np.empty(len(numbers), np.bool_)
+        out = logliks, self.squares, gradients, arrived, self.lost
+        search(self.setting.plan, self.room, 0, self.W, numbers, *out)
+        return logliks, gradients
+
+    def _height(self, values: Array) -> Array:
+        """Log-likelihoods at the best common factor on all variances."""
+        logliks = self._evaluate(self._translate(values))[0]
+        known = self.squares > 0
+        squares = np.where(known, self.squares, 1.0)
+        return np.where(known, logliks + self.W.shape[1] / 2 * (squares - 1 - np.log(squares)), -np.inf)
+
+    def _climb(self, which: Flags, start: Array, numbers: Array, logliks: Array, arrived: Flags) -> None:
+        """Climb from a start, and keep what is better than what there is."""
+        places = np.flatnonzero(which)
+        found, heights = start[places], np.empty(places.size)
+        came, lost = np.empty(places.size, np.bool_), self.lost[places]
+        out = heights, np.empty(places.size), np.empty(found.shape), came, lost
+        search(self.setting.plan, self.room, _MOST_STEPS, self.W[places], found, *out)
+        self.lost[places] = lost
+        before = logliks[places]
+        better = ~(before >= heights) | (came & (heights > before - 1e-6))
+        numbers[places[better]] = found[better]
+        logliks[places[better]], arrived[places[better]] = heights[better], came[better]
+
+    def _reopened(self, numbers: Array) -> tuple[Flags, Array]:
+        """Where a component has vanished but would not have with other dynamics, and numbers to search from there."""
+        values, again, out = self._translate(numbers, back=True), np.zeros(len(numbers), np.bool_), numbers.copy()
+        steepest = np.full(len(numbers), 1e-2)
+        for own, other in self.setting.others:
+            variance = own.start + int(np.flatnonzero(self.is_variance[own])[-1])
+            gone = values[:, variance] == 0
+            if gone.any():
+                trial = np.where(gone[:, None], values, self.setting.model.start)
+                trial[:, own] = np.where(self.is_variance[own], trial[:, own], other)
+                slopes = self._evaluate(self._translate(trial))[1][:, own]
+                zeros = self.is_variance[own] & (trial[:, own] == 0)
+                trial[:, own] = np.where(zeros, other, trial[:, own])
+                moved = self._translate(trial)
+                rise = np.where(zeros & gone[:, None], slopes * moved[:, own], 0.0).max(axis=1)
+                better = rise > steepest
+                again, steepest = again | better, np.where(better, rise, steepest)
+                out = np.where(better[:, None], moved, out)
+        return again, out
 
 
 def _states(setting: _Setting, Y: Array, found: Array) -> list[tuple[State, float] | None]:
@@ -180,7 +270,8 @@ def _setting(components: tuple[Component, ...], free: tuple[bool, ...], n: int) 
     if model.covariates is not None or isinstance(found, str) or n < found.degree + n_variances + 1:
         return None
     flags = np.array(free)
-    return _Setting(model, flags, found, _plan(model, found, flags, n), packed, _entries(model, packed))
+    others = [(own, np.array(other)) for c, own in model.parts() if flags[own].all() for other in c.other_starts]
+    return _Setting(model, flags, found, _plan(model, found, flags, n), others, packed, _entries(model, packed))
 
 
 def _plan(model: Composition, found: Reduction, free: Flags, n: int) -> Plan:
@@ -192,7 +283,7 @@ def _plan(model: Composition, found: Reduction, free: Flags, n: int) -> Plan:
     basis[0], gains[0] = found.noise, 1.0
     for state in np.flatnonzero((model.diffuse > 0) & (model.variance_place >= 0)):
         basis[model.variance_place[state]] += found.basis[state]
-    terms, fronts, front_gains, owners, others = [], [], [], [], []
+    terms, fronts, front_gains = [], [], []
     level = 1 / np.abs(spectrum.z - 1) ** 2
     for component, own in model.parts():
         names = component.parameter_names
@@ -207,27 +298,19 @@ def _plan(model: Composition, found: Reduction, free: Flags, n: int) -> Plan:
         front_gains.append(level if damped else np.ones(spectrum.z.size))
         if damped:
             gains[own.start] = level
-        for other in component.other_starts if free[own].all() else ():
-            owners.append(np.isin(np.arange(k), np.arange(own.start, own.stop)))
-            others.append(model.start)
-            others[-1] = np.where(owners[-1], 0.0, model.start)
-            others[-1][own] = other
     transforms = [group.transform for group in model.groups for _ in group.names]
     kinds, bounds = zip(*map(_kind, transforms))
-    factors = [[more.get(name, 1.0) for name in model.parameter_names] for more in OTHER_STARTS]
     columns = [
         basis,
         gains,
         np.array(bounds),
         model.free_limits(),
-        np.reshape(others, (-1, k)).T,
-        np.transpose(factors),
     ]
     table = np.zeros((k + 2, sum(column.shape[1] for column in columns)))
     table[:k] = np.hstack(columns)
     r1, m = basis.shape[1], spectrum.z.size
     table[k:, r1 : r1 + m] = spectrum.z.real, spectrum.z.imag
-    codes = [kinds, free, model.is_variance, *owners]
+    codes = [kinds, free, model.is_variance]
     return Plan(
         table=table,
         codes=np.ascontiguousarray(np.array(codes, np.int64).T),
@@ -236,8 +319,6 @@ def _plan(model: Composition, found: Reduction, free: Flags, n: int) -> Plan:
         r1=r1,
         m=m,
         d1=d + 1,
-        n_others=len(others),
-        n_factors=len(factors),
     )
 
 

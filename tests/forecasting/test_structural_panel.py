@@ -6,9 +6,10 @@ import pytest
 
 from ssmts import StructuralForecaster
 from ssmts.core.gaussian import filter, pack
+from ssmts.core.gaussian._schur import difference
 from ssmts.exceptions import TooShortError
-from ssmts.forecasting._structural_fit import fit_unit, sample_of
-from ssmts.forecasting._structural_panel import _setting, _states, fit_together
+from ssmts.forecasting._structural_fit import Likelihood, fit_unit, sample_of
+from ssmts.forecasting._structural_panel import _Search, _setting, _states, fit_together
 from ssmts.forecasting._structural_spec import Spec
 from ssmts.forecasting._structural_unit import model_of
 
@@ -101,6 +102,28 @@ def test_a_series_that_the_model_reproduces_has_no_maximum():
     unit = fit_together(SPECS["local_linear"], {}, [np.arange(40.0)], None)[0]
     assert unit is None or not unit.converged
     assert not StructuralForecaster(trend="local_linear").fit(np.arange(40.0)).converged_
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_likelihood_and_slopes(name):
+    """Slopes and the likelihood are those of the other search."""
+    y = series(5)
+    sample = sample_of(SPECS[name], y, None)
+    model = sample.model
+    setting = _setting(model.components, (True,) * len(model.parameter_names), len(y))
+    search = _Search(setting, np.tile(difference(setting.found, sample.y), (2, 1)))
+    values = model.start * np.linspace(0.9, 1.1, model.start.size)
+    numbers = search._translate(np.array([values, values]))
+    np.testing.assert_allclose(numbers[0], model.to_free(values), atol=1e-12)
+    np.testing.assert_allclose(search._translate(numbers, back=True)[0], values)
+    logliks, gradients = search._evaluate(numbers)
+    slow = Likelihood(sample)
+    constant = slow(values)[0] - logliks[0]
+    assert search.squares[0] == pytest.approx(slow.squares, rel=1e-8)
+    np.testing.assert_allclose(gradients[0], slow(values)[1] @ model.free_jacobian(numbers[0]), rtol=1e-7, atol=1e-7)
+    assert slow(1.1 * model.start)[0] - search._evaluate(search._translate(np.array([1.1 * model.start] * 2)))[0][
+        0
+    ] == pytest.approx(constant, abs=1e-8)
 
 
 def test_the_packed_model_is_that_of_the_parameters():
