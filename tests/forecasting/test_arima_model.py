@@ -170,7 +170,8 @@ def test_whitening_of_more_rows_than_the_windows_hold():
 def test_models_outside_are_told():
     assert moments(read_orders((1, 0, 0), (0, 0, 0), None, None), np.array([1.0]), 1, 1) is None
     assert moments(read_orders((0, 0, 1), (0, 0, 0), None, None), np.array([1.5]), 1, 1) is None
-    assert is_invertible(np.array([-0.4])) and not is_invertible(np.array([0.0, 1.2]))
+    assert is_invertible(np.array([-0.4]))
+    assert not is_invertible(np.array([0.0, 1.2]))
 
 
 @pytest.mark.parametrize(
