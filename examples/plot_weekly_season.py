@@ -57,11 +57,13 @@ print(model.summary())
 # Decompose
 # ---------
 # Level, week and weather, each given all hours. Two weeks of them:
-parts = model.decompose().to_frame()
-parts.filter(like="mean").iloc[-336:].plot(subplots=True, figsize=(9, 6), legend=True) if "mean" in str(
-    parts.columns[0]
-) else parts.iloc[-336:].plot(subplots=True, figsize=(9, 6))
-plt.tight_layout()
+parts = model.decompose().to_frame().iloc[-336:]
+fig, axes = plt.subplots(3, sharex=True, figsize=(9, 6))
+for ax, name in zip(axes, ("level", "season", "autoregressive")):
+    ax.plot(parts[name])
+    ax.fill_between(parts.index, parts[name] - 2 * parts[f"{name}_sd"], parts[name] + 2 * parts[f"{name}_sd"], alpha=0.3)
+    ax.set_ylabel(f"{name}, GW")
+fig.autofmt_xdate()
 
 # %%
 # A month, row by row

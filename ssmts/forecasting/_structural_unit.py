@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..components import Component, Composition
 from ..components.transforms import Array
 from ..core.gaussian import Packed, Stream, filter, forecast, pack, simulate
+from ..core.gaussian._filter import ahead as observations_ahead
 from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
 
@@ -147,6 +148,12 @@ def standardised(unit: StructuralUnit, y: Array, X: Array | None) -> Array:
 def ahead(unit: StructuralUnit, horizon: int, X: Array | None) -> ForecastResult:
     """Forecasts of ``y - shift`` and of the states."""
     return forecast(serving(unit, rotated(unit, X)), unit.state, horizon)
+
+
+def ahead_seen(unit: StructuralUnit, horizon: int, X: Array | None) -> tuple[Array, Array]:
+    """Means and variances of ``y - shift`` to come."""
+    mean, cov = observations_ahead(serving(unit, rotated(unit, X)), unit.state, horizon)
+    return mean[:, 0], cov[:, 0, 0]
 
 
 def paths(unit: StructuralUnit, horizon: int, X: Array | None, n_paths: int, rng: np.random.Generator) -> Array:

@@ -27,7 +27,7 @@ from ._structural_results import (
     summary_text,
 )
 from ._structural_spec import Spec
-from ._structural_unit import StructuralUnit, ahead, model_of, one_step, paths, standardised, update_unit
+from ._structural_unit import StructuralUnit, ahead_seen, model_of, one_step, paths, standardised, update_unit
 
 
 class StructuralForecaster(NamedUnitsForecaster):
@@ -171,8 +171,8 @@ class StructuralForecaster(NamedUnitsForecaster):
         return update_unit(unit, y, X)
 
     def _forecast_unit(self, unit: StructuralUnit, horizon: int, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        done = ahead(unit, horizon, X)
-        return done.mean[:, 0] + unit.shift, done.cov[:, 0, 0]
+        mean, cov = ahead_seen(unit, horizon, X)
+        return mean + unit.shift, cov
 
     def _sample_unit(
         self, unit: StructuralUnit, horizon: int, X: FloatArray | None, n_paths: int, rng: np.random.Generator

@@ -27,6 +27,7 @@ from ssmts.exceptions import InputError, NumericalError
 
 GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
 BY_STATES = 16  # gains are kept by states, without the means and covariances that otherwise come with that
+AHEAD = 32  # of the predicted rows only what is told of observations
 LIFTED = 8  # gains that are kept may be those of the lifted model, if there is one
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
 MANY = 48  # states from which on updates of P are held back
@@ -221,10 +222,11 @@ def new_trace(n: int, dx: int, dy: int, keep: int, rows: int, rank: int) -> Trac
     """Room for what a pass over n rows, of which the first `rows` begin partly diffuse, is asked to keep."""
     predicted, filtered, gains = (n if keep & what else 0 for what in (PREDICTED, FILTERED | BY_STATES, GAINS))
     after, width = predicted + 1 if keep & PREDICTED else 0, dx if keep & FILTERED else 0
+    told = n if keep & (PREDICTED | AHEAD) else 0
     return Trace(
-        np.empty(predicted),
-        np.empty((predicted, dy)),
-        np.empty((predicted, dy, dy)),
+        np.empty(told),
+        np.empty((told, dy)),
+        np.empty((told, dy, dy)),
         np.empty((after, dx)),
         np.empty((after, dx, dx)),
         np.empty((filtered, width)),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
+from ssmts.core.gaussian._filter import ahead
 from ssmts.core.gaussian._forward import forward
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
@@ -81,6 +82,18 @@ def test_forecasts_equal_the_joint_gaussian(number):
             want, spread, known = dense.given(twin, rows, y, n)
             close(mean[h][known], want[known])
             close(cov[h][np.ix_(known, known)], spread[np.ix_(known, known)])
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_what_is_told_of_observations_to_come_is_the_forecast(number):
+    ssm, y, inputs = case(number, 9)
+    state = gaussian.filter(ssm, y, inputs).state
+    want = gaussian.forecast(ssm, state, 6, inputs if inputs is None else inputs[:6])
+    mean, cov = ahead(ssm, state, 6, inputs if inputs is None else inputs[:6])
+    known = np.isfinite(np.diagonal(want.cov, axis1=1, axis2=2))
+    close(np.where(known, mean, 0), np.where(known, want.mean, 0))
+    np.testing.assert_array_equal(np.isfinite(cov), np.isfinite(want.cov))
+    close(np.where(np.isfinite(cov), cov, 0), np.where(np.isfinite(cov), want.cov, 0))
 
 
 def _rows(ssm, start, stop):
