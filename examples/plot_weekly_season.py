@@ -61,7 +61,9 @@ parts = model.decompose().to_frame().iloc[-336:]
 fig, axes = plt.subplots(3, sharex=True, figsize=(9, 6))
 for ax, name in zip(axes, ("level", "season", "autoregressive")):
     ax.plot(parts[name])
-    ax.fill_between(parts.index, parts[name] - 2 * parts[f"{name}_sd"], parts[name] + 2 * parts[f"{name}_sd"], alpha=0.3)
+    ax.fill_between(
+        parts.index, parts[name] - 2 * parts[f"{name}_sd"], parts[name] + 2 * parts[f"{name}_sd"], alpha=0.3
+    )
     ax.set_ylabel(f"{name}, GW")
 fig.autofmt_xdate()
 
