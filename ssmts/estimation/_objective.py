@@ -13,7 +13,7 @@ from ssmts.core.types import Array, LinearGaussianSSM, TimeVarying
 from ssmts.estimation._tangents import Tangents, numbers_of
 from ssmts.estimation.effects import Effects, Regressors, solve
 from ssmts.estimation.parameters import Moved, Values
-from ssmts.exceptions import InputError, NumericalError
+from ssmts.exceptions import NumericalError
 
 RECENT = 4  # evaluations that are kept, since a search comes back to where it stood
 COVARIANCES = ("process_cov", "obs_cov", "initial_cov")
@@ -167,7 +167,7 @@ class Posterior:
         """Height and gradient."""
         try:
             at, prior, _, gradient = self.detail(numbers)
-        except (NumericalError, InputError, np.linalg.LinAlgError) as error:
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
             self.refusal = str(error)
             return -np.inf, np.zeros(self.moved.size)
         height = at.loglik + prior

@@ -99,7 +99,8 @@ def maximum_likelihood(
     Parameters
     ----------
     build : callable
-        From a dict of values by name to a `LinearGaussianSSM`. ``initial_diffuse_cov`` must not depend on them.
+        From a dict of values by name to a `LinearGaussianSSM` of new arrays. ``initial_diffuse_cov`` must not depend on them.
+        Where it raises a ValueError or an ArithmeticError on the way there is no likelihood; at the start that is an error.
     y : (n_times, n_obs) or (n_series, n_times, n_obs)
         A series, or a batch of independent ones that share the parameters. NaN are missing.
     parameters : mapping of str to Parameter
@@ -175,6 +176,8 @@ def maximum_likelihood(
     _check_start(posterior)
     best: Summit | None = None
     for start in _starts(moved, int(n_starts), np.random.default_rng(random_state)):
+        if not np.isfinite(posterior(start)[0]):
+            continue
         found = climb(_problem(posterior), start, method)
         if best is None or (np.isfinite(found.height) and found.height > best.height + 1e-9):
             best = found

@@ -407,3 +407,20 @@ def test_few_rows_give_an_answer_that_says_what_it_is(n):
     if n < 3:  # the sum of variances is all that two rows can tell
         assert np.isnan(found.cov).all()
         assert "no standard errors" in found.message
+
+
+def test_a_builder_may_refuse_values_on_the_way():
+    y, refused = np.random.default_rng(8).normal(3.0, 0.5, size=(50, 1)), []
+
+    def build(p):
+        if np.real(p["mean"]) < 2.0:
+            refused.append(p)
+            raise ValueError("means below two mean nothing")
+        return white(p)
+
+    start = {"var": Parameter(20.0, Variance()), "mean": Parameter(2.01)}
+    found = maximum_likelihood(build, y, start, n_starts=4, random_state=1)
+    assert found.params["mean"] == pytest.approx(y.mean(), abs=1e-6)
+    assert refused
+    with pytest.raises(ValueError, match="means below two"):
+        maximum_likelihood(build, y, start | {"mean": Parameter(1.0)})
