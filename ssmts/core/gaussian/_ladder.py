@@ -104,6 +104,30 @@ def choose(method: str, job: Job) -> Rung:
     return named
 
 
+TASKS = ("loglik", "filter", "smooth", "score", "sample")
+
+
+def page() -> str:
+    """The rungs as a table in Markdown: what each serves, claims and costs (docs/ladder.md)."""
+    lines = [
+        "# The ladder",
+        "",
+        'Every function of `ssmts.core.gaussian` takes `method=`. `"auto"` asks the rungs '
+        + ", ".join(f"`{name}`" for name in ORDER)
+        + " in this order and takes the first that claims the model and the data; any rung can be named, and refuses in words what "
+        "it does not claim. What a rung claims it gives to 1e-9 relative against `sequential`, scores to 1e-7, unless its row "
+        "says otherwise; `tests/core/gaussian/test_ladder.py` holds it to that, and `sequential` to the joint Gaussian written out.",
+        "",
+        "| rung | serves | claims | operations |",
+        "|---|---|---|---|",
+    ]
+    for name in MODULES:
+        one = rung(name)
+        served = ", ".join(task for task in TASKS if getattr(one, task) is not None)
+        lines.append(f"| `{name}` | {served} | {one.claims} | {one.cost} |")
+    return "\n".join(lines) + "\n"
+
+
 class Served(NamedTuple):
     """A checked call and the rung that serves it."""
 

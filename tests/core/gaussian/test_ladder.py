@@ -1,5 +1,7 @@
 """Every rung agrees with the sequential one on whatever it claims, and the sequential one with the joint Gaussian written out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from oracles import dense_gaussian as dense
@@ -7,7 +9,7 @@ from oracles import dense_gaussian as dense
 from ssmts.components import Autoregression, Composition, Cycle, DampedTrend, DummySeason, Level, Trend
 from ssmts.components import TrigonometricSeason as Trigonometric
 from ssmts.core import gaussian
-from ssmts.core.gaussian._ladder import MODULES, ORDER, Job, rung
+from ssmts.core.gaussian._ladder import MODULES, ORDER, Job, page, rung
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError
 
@@ -190,3 +192,8 @@ def test_a_forced_rung_that_does_not_claim_the_job_is_refused_in_words():
         if why and named.loglik is not None:
             with pytest.raises(InputError, match="cannot be used here"):
                 gaussian.loglik(ssm, y, method=name)
+
+
+def test_the_table_of_claims_is_up_to_date():
+    """Written by ``python -c "from ssmts.core.gaussian._ladder import page; print(page(), end='')" > docs/ladder.md``."""
+    assert (Path(__file__).parents[3] / "docs" / "ladder.md").read_text() == page()
