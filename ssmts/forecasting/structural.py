@@ -69,7 +69,8 @@ class StructuralForecaster(NamedUnitsForecaster):
         scikit-learn transformer applied to the target, column by column; must be monotone. Parameters, states,
         components and diagnostics are those of the transformed target.
     n_jobs : int, optional
-        Threads over columns and series, as in joblib.
+        Threads over columns and series, as in joblib. Complete series of one length without covariates share one compiled
+        call a thread: thousands of short series a second.
 
     Attributes
     ----------

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numba import njit
 
 from ssmts import StructuralForecaster
 from ssmts.core.gaussian import filter, pack
 from ssmts.core.gaussian._schur import difference
 from ssmts.exceptions import TooShortError
+from ssmts.forecasting._ascent_steps import best_step
+from ssmts.forecasting._mle import Problem, _best_step
 from ssmts.forecasting._structural_fit import Likelihood, fit_unit, sample_of
 from ssmts.forecasting._structural_panel import _Search, _setting, _states, fit_together
 from ssmts.forecasting._structural_spec import Spec
@@ -136,3 +139,26 @@ def test_the_packed_model_is_that_of_the_parameters():
     done = filter(pack(model.build(values)), y[:, None] - 20, method="sequential")
     assert loglik == pytest.approx(done.loglik, rel=1e-11)
     np.testing.assert_allclose(state.mean, done.state.mean, rtol=1e-8, atol=1e-10)
+
+
+@njit
+def _stepped(codes, limits, x, gradient, curvature, step):
+    return best_step(codes, limits, 0, x, gradient, curvature, step)
+
+
+def test_the_best_step_is_that_of_non_negative_least_squares():
+    """Lawson and Hanson's routine on the same quadratic model, numbers without bound among the variances."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        k = int(rng.integers(1, 6))
+        A = rng.normal(size=(k, k + 1)) * np.exp(rng.normal(size=(k, 1)))
+        curvature = A @ A.T + 0.1 * np.eye(k)
+        bounded = rng.random(k) < 0.7
+        x = np.where(bounded, rng.exponential(size=k) * (rng.random(k) < 0.6), rng.normal(size=k))
+        gradient = 3 * rng.normal(size=k)
+        limits = np.where(bounded[:, None], [0.0, np.inf], [-4.0, 4.0])
+        want, gain = _best_step(Problem(None, None, bounded, limits, 1.0), x, gradient, curvature)
+        codes = np.column_stack([np.zeros(k), np.ones(k), bounded]).astype(np.int64)
+        step = np.empty(k)
+        assert _stepped(codes, limits, x, gradient, curvature, step) == pytest.approx(gain, rel=1e-6, abs=1e-7)
+        np.testing.assert_allclose(step, want, rtol=1e-5, atol=1e-6)

@@ -26,6 +26,7 @@ from ssmts.core.types import Array
 CLEAR = 1e-8  # of the size of its terms: a spectrum below this fraction at the lowest frequency costs digits of a likelihood
 LEAST = 1e-13  # of the variance of the series: an innovation variance below this fraction has lost its digits
 SETTLED = 1e-10  # W relative to F below which the variance does not change any more
+NOTHING = 1e-20  # of its last entry: q entries in a row below this fraction, and what is before them adds nothing
 BLOCK = 1024  # rows after which the sliding windows are moved back to the start of their memory
 
 
@@ -155,11 +156,11 @@ def likelihood_score(
     W, a, G = np.zeros(BLOCK + q + 1), np.zeros(BLOCK + q + 1), np.empty(q)
     for i in range(q):
         G[i] = W[i] = g[i + 1]
-    F, squares, logs, product, pos = g[0], 0.0, 0.0, 1.0, 0
+    F, squares, logs, product, pos, t = g[0], 0.0, 0.0, 1.0, 0, 0
     if not g[0] > 0.0 or clearness(g[:0], g[0], G, n) < clear:
         return 0.0, 0.0, False, 0.0
-    least, unit, shrink = LEAST * g[0], 1.0 / g[0], 0.0
-    for t in range(n):
+    least, unit, shrink, moving = LEAST * g[0], 1.0 / g[0], 0.0, True
+    while t < n and moving:
         if not least < F:
             return 0.0, 0.0, False, 0.0
         v, z = w[t] - mean - a[pos], W[pos]
@@ -183,43 +184,95 @@ def likelihood_score(
             rewind(a, q)
             rewind(W, q)
             pos = 0
-    logs += math.log(product) + n * math.log(g[0])
-    back(gain, x, c, n, q, shrink)
+        t += 1
+        if t & 63 == 0:
+            moving = False
+            for i in range(q):
+                moving = moving or abs(W[pos + i]) > SETTLED * F
+    logs += math.log(product) + t * math.log(g[0])
+    last = t
+    if t < n:
+        shrink = 1.0 / F
+        for i in range(q):
+            gain[t, i] = G[i] * shrink
+        squares += settled_errors(w, mean, F, gain[t], a, pos, t, x)
+        logs += (n - t) * math.log(F)
+    low = back(gain, last, x, c, n, q, shrink)
     total = 0.0
     for t in range(n):
         total += x[t]
-    lagged(x, c, n, q, slope)
+    lagged(x, c, low, n, q, slope)
     return logs, squares, True, total
 
 
 @part
-def back(gain: Array, x: Array, c: Array, n: int, q: int, last: float) -> None:
-    """From v / F to S^-1 w, and from 1 / F of the last row to the last column of S^-1."""
+def settled_errors(w: Array, mean: float, F: float, K: Array, a: Array, pos: int, first: int, x: Array) -> float:
+    """Sum of v^2 / F from a row on from which the gain does not change, without an autoregression; v / F goes to x."""
+    q, total, shrink = K.size, 0.0, 1.0 / F
+    for t in range(first, w.size):
+        v = w[t] - mean - a[pos]
+        x[t] = v * shrink
+        total += v * x[t]
+        pos += 1
+        ahead = a[pos : pos + q]
+        for i in range(q):
+            ahead[i] += K[i] * v
+        if pos == BLOCK:
+            rewind(a, q)
+            pos = 0
+    return total
+
+
+@part
+def back(gain: Array, settled: int, x: Array, c: Array, n: int, q: int, last: float) -> int:
+    """From v / F to S^-1 w, and from 1 / F of the last row to the last column of S^-1; returns where that starts to count.
+
+    Gains from row ``settled`` on are those of that row.
+    """
     for t in range(n + q):
         c[t] = 0.0
     for t in range(n, n + q):
         x[t] = 0.0
     c[n - 1] = last
-    for t in range(n - 2, -1, -1):
-        K, xs, cs = gain[t], x[t + 1 : t + 1 + q], c[t + 1 : t + 1 + q]
-        u, y = 0.0, 0.0
-        for i in range(q):
-            u += K[i] * xs[i]
-            y += K[i] * cs[i]
-        x[t] -= u
-        c[t] -= y
+    t, low = n - 2, 0
+    while t >= 0:
+        stop = max(t - 64, -1)
+        if low == 0:
+            for l in range(t, stop, -1):
+                K, xs, cs = gain[min(l, settled)], x[l + 1 : l + 1 + q], c[l + 1 : l + 1 + q]
+                u, y = 0.0, 0.0
+                for i in range(q):
+                    u += K[i] * xs[i]
+                    y += K[i] * cs[i]
+                x[l] -= u
+                c[l] -= y
+            largest = 0.0
+            for i in range(q):
+                largest = max(largest, abs(c[stop + 1 + i]))
+            if largest < NOTHING * last:
+                low = stop + 1
+        else:
+            for l in range(t, stop, -1):
+                K, xs = gain[min(l, settled)], x[l + 1 : l + 1 + q]
+                u = 0.0
+                for i in range(q):
+                    u += K[i] * xs[i]
+                x[l] -= u
+        t = stop
+    return low
 
 
 @part
-def lagged(x: Array, c: Array, n: int, q: int, slope: Array) -> None:
-    """Derivatives of the log-likelihood with respect to the autocovariances 0 ... q."""
+def lagged(x: Array, c: Array, low: int, n: int, q: int, slope: Array) -> None:
+    """Derivatives of the log-likelihood with respect to the autocovariances 0 ... q; c counts from a row on."""
     shrink = 1.0 / c[n - 1]
     for j in range(q + 1):
         s, z = 0.0, 0.0
-        xs, cs = x[j:], c[j:]
+        xs, cl, cs = x[j:], c[low:], c[low + j :]  # slices, because loops from an unknown start are not vectorised
         for t in range(n - j):
             s += x[t] * xs[t]
-            z += (2 * t + j + 2 - n) * c[t] * cs[t]
+        for t in range(n - j - low):
+            z += (2 * (t + low) + j + 2 - n) * cl[t] * cs[t]
         slope[j] = s - z * shrink
     slope[0] *= 0.5
 

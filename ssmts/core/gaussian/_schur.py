@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import matmul_toeplitz
+from scipy.linalg import toeplitz
 
 from ssmts.core.gaussian._filter import loglik_one
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
@@ -129,7 +129,7 @@ def _quadratic(slope: Array, psi: Array) -> Array:
     column = 0.5 * slope[: len(psi)]
     if len(column):
         column[0] *= 2.0
-    return np.asarray(psi.T @ matmul_toeplitz(column, psi)) if psi.size else np.zeros((psi.shape[1],) * 2)
+    return np.asarray(psi.T @ (toeplitz(column) @ psi)) if psi.size else np.zeros((psi.shape[1],) * 2)
 
 
 RUNG = Rung(
