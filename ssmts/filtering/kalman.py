@@ -12,7 +12,7 @@ from ..components.transforms import Variance
 from ..core.types import LinearGaussianSSM
 from ..estimation import Parameter, maximum_likelihood
 from ..exceptions import InputError, InputTypeError, TooShortError
-from ..forecasting._var import independent
+from ..forecasting._structural_fit import _decorrelate
 from ..forecasting.joint import JointForecaster, JointUnit, check_width, started
 
 
@@ -137,7 +137,9 @@ class KalmanFilter(JointForecaster):
             )
         scale = np.array([_size(column[~np.isnan(column)]) for column in y.T])
         shift = np.array([column[~np.isnan(column)].mean() for column in y.T])
-        rotation = None if X is None else independent(X - X.mean(axis=0), seen - 3)
+        complete = ~np.isnan(y).any(axis=1)
+        rows = complete if complete.sum() > 3 else ~np.isnan(y).all(axis=1)
+        covariates = None if X is None else _decorrelate(X[rows], True, seen - 3)
         one, zero = np.eye(p), np.zeros((p, p))
 
         def build(params: dict[str, Any]) -> LinearGaussianSSM:
@@ -148,8 +150,8 @@ class KalmanFilter(JointForecaster):
 
         start = {name: Parameter(np.full(p, 0.5), Variance()) for name in ("obs_var", "level_var")}
         regressors = None
-        if X is not None and rotation is not None and rotation.shape[1]:
-            Z = (X - X.mean(axis=0)) @ rotation
+        if X is not None and covariates is not None:
+            Z = (X - covariates.center) @ covariates.rotation
             regressors = np.einsum("tk,ij->tijk", Z, one).reshape(len(X), p, -1)
         given = {
             name: np.zeros(p) + np.asarray(value, dtype=float) / scale**2 for name, value in (self.fix or {}).items()
@@ -160,10 +162,10 @@ class KalmanFilter(JointForecaster):
         )
         ssm = build(found.params)
         if X is not None:
-            coef = np.zeros((p, X.shape[1]))
-            if found.effects is not None and rotation is not None:
-                coef = found.effects.coef.reshape(p, -1) @ rotation.T
-            ssm = ssm._replace(feedthrough=coef, obs_offset=shift - coef @ X.mean(axis=0))
+            coef, center = np.zeros((p, X.shape[1])), np.zeros(X.shape[1])
+            if found.effects is not None and covariates is not None:
+                coef, center = found.effects.coef.reshape(p, -1) @ covariates.rotation.T, covariates.center
+            ssm = ssm._replace(feedthrough=coef, obs_offset=shift - coef @ center)
             params["coef"] = coef if p > 1 else coef[0]
         return started(ssm, y, X, params=params, stderr=stderr, converged=found.converged)
 

@@ -10,6 +10,7 @@ from .._containers import FloatArray
 from ..core.linalg.lyapunov import solve_lyapunov
 from ..core.types import LinearGaussianSSM
 from ..exceptions import NumericalError
+from ._structural_fit import _decorrelate
 
 CALM = 0.97  # largest root from which a search for a stationary process starts
 
@@ -72,11 +73,9 @@ def least_squares(y: FloatArray, X: FloatArray | None, lags: int, constant: bool
     n, k = y.shape
     m = n - lags
     past = [y[lags - i : n - i] for i in range(1, lags + 1)]
-    used, d = X is not None and X.shape[1] > 0, 0 if X is None else X.shape[1]
-    center, rotation = np.zeros(d), np.zeros((d, 0))
-    if X is not None and used:
-        center = X[lags:].mean(axis=0) if constant else center
-        rotation = independent(X[lags:] - center, m - k * lags - int(constant) - 1)
+    d = 0 if X is None else X.shape[1]
+    covariates = None if X is None else _decorrelate(X[lags:], constant, m - k * lags - int(constant) - 1)
+    center, rotation = (np.zeros(d), np.zeros((d, 0))) if covariates is None else covariates
     blocks = [*past, np.ones((m, int(constant)))]
     Z = np.hstack([*blocks, (X[lags:] - center) @ rotation] if X is not None else blocks)
     found, *_ = np.linalg.lstsq(Z, y[lags:], rcond=None)
@@ -103,15 +102,6 @@ def least_squares(y: FloatArray, X: FloatArray | None, lags: int, constant: bool
     loglik = -m / 2 * (k * np.log(2 * np.pi) + logdet + k) if sign > 0 else np.inf
     coef = B[:, :split].reshape(k, lags, k).transpose(1, 0, 2)
     return Coefficients(np.ascontiguousarray(coef), const, exog, cov, stderr, float(loglik), X is not None)
-
-
-def independent(centred: FloatArray, most: int) -> FloatArray:
-    """Rotation of covariates to uncorrelated columns of unit mean square, the strongest ones if they are many."""
-    size = np.sqrt(np.mean(centred**2, axis=0))
-    size = np.where(size > 1e-10 * max(float(np.abs(centred).max(initial=0.0)), 1e-300), size, np.inf)
-    _, roots, right = np.linalg.svd(centred / size / np.sqrt(len(centred)), full_matrices=False)
-    keep = (roots > 1e-7 * roots.max(initial=0.0)) & (np.arange(roots.size) < most)
-    return np.asarray(right[keep].T / roots[keep] / size[:, None])
 
 
 def model_of(found: Coefficients, y: FloatArray) -> LinearGaussianSSM:
