@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from ._structural_fit import _better, _decorrelate
 from ._structural_unit import Covariates
 
 _TINY = 1e-24  # variance, against the mean square of the rows, of a series that is reproduced exactly
-_MOST_STARTS = 3
+_MOST_STARTS = 4
+_APART = 0.3
 _INSIDE = 0.97  # partial autocorrelations of a start
 
 
@@ -198,13 +200,26 @@ def _estimate(likelihood: Likelihood, given: Array) -> tuple[Array, Fitted | Non
         return still, None, False
     problem = _problem(likelihood, still, groups)
     best: Optimum | None = None
-    mixed = any(orders.ar + orders.seasonal_ar) and any(orders.ma + orders.seasonal_ma)
-    for trial, _ in ranked[: _MOST_STARTS if mixed else 1]:
+    for trial in _apart([trial for trial, _ in ranked], _MOST_STARTS if _is_mixed(orders) else 1):
         done = maximise(problem, _to_free(groups, trial))
         best = done if best is None else _better(best, done)
     assert best is not None
     values = _from_free(groups, still, best.free)
     return values, likelihood(values), best.converged
+
+
+def _is_mixed(orders: Orders) -> bool:
+    """Whether both kinds of polynomials are there, whose roots may cancel: then there can be several maxima."""
+    return bool(orders.ar + orders.seasonal_ar) and bool(orders.ma + orders.seasonal_ma)
+
+
+def _apart(ranked: list[Array], most: int) -> list[Array]:
+    """The first trials of a ranking that differ by more than a little from those chosen before."""
+    out: list[Array] = []
+    for trial in ranked:
+        if len(out) < most and all(np.abs(trial - other).max() > _APART for other in out):
+            out.append(trial)
+    return out
 
 
 def _to_free(groups: list[_Group], values: Array) -> Array:
@@ -270,17 +285,15 @@ class _Spectrum:
 def _starts(likelihood: Likelihood, given: Array) -> list[Array]:
     """Coefficients to start from: by regression on lags and on estimated noise, and some that are far apart."""
     orders = likelihood.orders
+    used = [prefix for prefix, lags, _ in orders.groups if lags]
     tables = [
-        {"ar": 0.1, "ma": -0.1, "seasonal_ar": 0.1, "seasonal_ma": -0.1},
-        {"ar": 0.8, "ma": -0.4, "seasonal_ar": 0.7, "seasonal_ma": -0.4},
-        {"ar": -0.5, "ma": 0.4, "seasonal_ar": 0.1, "seasonal_ma": -0.5},
-        {"ar": 0.4, "ma": 0.4, "seasonal_ar": 0.4, "seasonal_ma": -0.7},
+        dict(zip(used, signs)) for signs in product((-0.6, 0.1, 0.6)[: 3 if _is_mixed(orders) else 2], repeat=len(used))
     ]
     out = [_regressed(likelihood)]
     for table in tables:
         values = np.zeros(len(given))
         for (prefix, lags, _), place in zip(orders.groups, orders.places):
-            values[place] = [table[prefix], *(0.0,) * (len(lags) - 1)][: len(lags)]
+            values[place] = [table.get(prefix, 0.0), *(0.0,) * (len(lags) - 1)][: len(lags)]
         out.append(values)
     return [_inside(orders, np.where(np.isnan(given), values, given), given) for values in out]
 

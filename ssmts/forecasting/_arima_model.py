@@ -24,6 +24,7 @@ from ..core.types import LinearGaussianSSM
 from ._arima_spec import Orders
 
 _STEP = 1e-40
+_ROUNDING = 1e-14
 
 
 class Moments(NamedTuple):
@@ -67,26 +68,38 @@ def is_invertible(theta: Array) -> bool:
     return bool(covariances(-theta.astype(complex) * (1.0 - 1e-12), np.zeros(0, complex), np.zeros(1, complex)))
 
 
-def prior_cov(g: Array, psi: Array) -> Array:
+def prior_cov(m: Moments) -> Array:
     """Covariance of the forecasts of the differenced series before its first row, its own value first."""
-    r = len(psi)
-    P = np.empty((r, r))
-    P[0] = g[:r]
-    for i in range(1, r):
-        P[i, i:] = P[i - 1, i - 1 : r - 1] - psi[i - 1] * psi[i - 1 : r - 1]
-    upper = np.triu_indices(r, 1)
-    P.T[upper] = P[upper]
+    P = _along(m.g, m.psi, m.psi, len(m.phi) > 0)
+    if len(m.phi):  # what is left of a difference of equal numbers is nothing
+        nothing = np.diagonal(P) < _ROUNDING * m.g[0]
+        P[nothing] = P[:, nothing] = 0.0
     return P
 
 
-def prior_slope(g: Array, psi: Array, slope_g: Array, slope_psi: Array) -> Array:
+def prior_slope(m: Moments, slope_g: Array, slope_psi: Array) -> Array:
     """Derivative of `prior_cov`."""
-    r = len(psi)
+    half = _along(slope_g / 2, m.psi, slope_psi, len(m.phi) > 0)
+    other = _along(slope_g / 2, slope_psi, m.psi, len(m.phi) > 0)
+    return half + other
+
+
+def _along(first: Array, a: Array, b: Array, down: bool) -> Array:
+    """The symmetric P with P[0] = first and P[i, j] = P[i-1, j-1] - a[i-1] b[j-1] above the diagonal.
+
+    Of a moving average P is the sum of the products from (i, j) on, taken from below without a difference.
+    """
+    r = len(a)
     P = np.empty((r, r))
-    P[0] = slope_g[:r]
-    for i in range(1, r):
-        a, b = psi[i - 1], slope_psi[i - 1]
-        P[i, i:] = P[i - 1, i - 1 : r - 1] - a * slope_psi[i - 1 : r - 1] - b * psi[i - 1 : r - 1]
+    if down:
+        P[0] = first[:r]
+        for i in range(1, r):
+            P[i, i:] = P[i - 1, i - 1 : r - 1] - a[i - 1] * b[i - 1 : r - 1]
+    else:
+        for i in range(r - 1, -1, -1):
+            P[i, i:] = a[i] * b[i:]
+            if i < r - 1:
+                P[i, i : r - 1] += P[i + 1, i + 1 :]
     upper = np.triu_indices(r, 1)
     P.T[upper] = P[upper]
     return P
@@ -108,7 +121,7 @@ def matrices(orders: Orders, m: Moments, variance: float, constant: float) -> Li
         observation=np.eye(1, r),
         obs_cov=np.zeros((1, 1)),
         initial_mean=np.full(r, constant),
-        initial_cov=variance * prior_cov(m.g, m.psi),
+        initial_cov=variance * prior_cov(m),
         initial_diffuse_cov=diffuse if d else None,
         state_offset=offset if constant else None,
         process_loading=m.psi[:, None],
@@ -120,5 +133,5 @@ def pull_back(m: Moments, gradient: Any) -> Array:
     p, r = len(m.phi), len(m.psi)
     d_phi, d_g, d_psi = m.slopes
     out = d_phi @ gradient.transition[r - 1, r - p :][::-1] + d_psi @ gradient.process_loading[:, 0]
-    prior = [np.sum(gradient.initial_cov * prior_slope(m.g, m.psi, a, b)) for a, b in zip(d_g, d_psi)]
+    prior = [np.sum(gradient.initial_cov * prior_slope(m, a, b)) for a, b in zip(d_g, d_psi)]
     return np.asarray(out + np.array(prior).reshape(len(out)))
