@@ -18,7 +18,11 @@ def _public(kind):
 
 
 # Settings beyond the defaults that are worth the whole contract.
-MORE_FORECASTERS = [ssmts.SeasonalNaive(season_length=7), ssmts.StructuralForecaster(trend="damped", season_length=7)]
+MORE_FORECASTERS = [
+    ssmts.SeasonalNaive(season_length=7),
+    ssmts.StructuralForecaster(trend="damped", season_length=7),
+    ssmts.ARIMAForecaster((0, 1, 1), (0, 1, 1), 7),
+]
 FORECASTERS = [*(cls() for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
 DETECTORS = [cls() for cls in _public(BaseDetector)]
 
