@@ -19,7 +19,8 @@ from ..core.gaussian._reduction import Reduction, reduction
 from ..core.gaussian._schur import difference
 from ..core.types import Index, State
 from ..exceptions import SsmtsError
-from ._ascent import GEOMETRIC, INTERVAL, PLAIN, TANH, Plan, Room, search, translate
+from ._ascent import search, translate
+from ._ascent_objective import GEOMETRIC, INTERVAL, PLAIN, TANH, Plan, Room
 from ._ascent_steps import Flags
 from ._structural_fit import EXACT, OTHER_STARTS, size_of
 from ._structural_spec import Spec, components_of
@@ -109,7 +110,7 @@ def _fit(
     given = np.array([fix.get(name, np.nan) for name in model.parameter_names], dtype=float)
     squares = np.where(model.is_variance, scales[:, None] ** 2, 1.0)
     starts = np.where(setting.free, model.start, given / squares)
-    W = np.array([difference(setting.found, y) for y in Y / scales[:, None]])
+    W = np.ascontiguousarray(difference(setting.found, (Y / scales[:, None]).T).T)
     n_chunks = min(effective_n_jobs(n_jobs), n_units)
     bounds = np.linspace(0, n_units, n_chunks + 1).astype(int)
 

@@ -36,9 +36,9 @@ _SERVED = VALUES | {"process_loading"}
 
 
 def difference(found: Reduction, y: Array) -> Array:
-    """The differenced series (n - d,) of y (n,)."""
+    """The differenced series (n - d,) of y (n,), or of columns (n, ...)."""
     n = len(y) - found.degree
-    out = np.zeros(n)
+    out = np.zeros((n, *y.shape[1:]))
     for lag, weight in zip(found.lags.tolist(), found.weights.tolist()):
         rows = y[found.degree - lag :][:n]
         if weight == 1.0:
