@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag
 
 from ..components.transforms import Array, Free, Stationary, Transform
 from ..core.gaussian._forward import run
@@ -240,12 +239,12 @@ def _problem(likelihood: Likelihood, still: Array, groups: list[_Group]) -> Prob
     spectrum = _Spectrum(orders, likelihood.n_effective)
 
     def jacobian(free: Array) -> Array:
-        parts, at = [], 0
+        out, at = np.zeros((len(places), len(places))), 0
         for group in groups:
-            k = len(group.places)
-            parts.append(group.sign * group.transform.jacobian(free[at : at + k]))
-            at += k
-        return np.asarray(block_diag(*parts))
+            own = slice(at, at + len(group.places))
+            out[own, own] = group.sign * group.transform.jacobian(free[own])
+            at = own.stop
+        return out
 
     def evaluate(free: Array) -> tuple[float, Array]:
         found = likelihood(_from_free(groups, still, free))
