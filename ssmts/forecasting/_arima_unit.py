@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..components.transforms import Array
-from ..core.gaussian import Packed, Stream, forecast, pack, simulate
+from ..core.gaussian import Packed, Stream, pack, simulate
+from ..core.gaussian._filter import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import State
 from ..exceptions import InputError
@@ -71,8 +72,8 @@ def update_unit(unit: ARIMAUnit, y: Array, X: Array | None) -> ARIMAUnit:
 
 def ahead(unit: ARIMAUnit, horizon: int, X: Array | None) -> tuple[Array, Array]:
     """Means and variances (horizon,) of the rows to come."""
-    done = forecast(packed_of(unit), unit.state, horizon)
-    return done.mean[:, 0] + _explained(unit, X, horizon), done.cov[:, 0, 0]
+    mean, cov = observations_ahead(packed_of(unit), unit.state, horizon)
+    return mean[:, 0] + _explained(unit, X, horizon), cov[:, 0, 0]
 
 
 def paths(unit: ARIMAUnit, horizon: int, X: Array | None, n_paths: int, rng: np.random.Generator) -> Array:
