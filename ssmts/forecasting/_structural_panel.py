@@ -146,7 +146,11 @@ def _fit(
 
 
 class _Search:
-    """Maximum likelihood of differenced series W (n_series, n), all of them at once; `_structural_fit` has the same strategy."""
+    """Maximum likelihood of differenced series W (n_series, n), all of them at once.
+
+    The strategy is that of `_structural_fit`, but that a search goes out from every choice of dynamics, where that one, for
+    which likelihoods are dear, only takes the best.
+    """
 
     def __init__(self, setting: _Setting, W: Array) -> None:
         self.setting, self.W = setting, W
@@ -159,15 +163,16 @@ class _Search:
         """Estimates (n_series, k), whether each search arrived, and whether the likelihood lost digits on the way."""
         first, best = starts, self._height(starts)
         hopeless = self.squares < EXACT
-        for own, values in self.setting.others:
+        logliks, arrived = np.full(len(starts), -np.inf), hopeless.copy()
+        numbers = self._translate(starts)
+        self._climb(~hopeless, numbers.copy(), numbers, logliks, arrived)
+        for own, values in self.setting.others:  # from all of them: a likelihood has several maxima in the dynamics
             trial = starts.copy()
             trial[:, own] = values
             height = self._height(trial)
             better = height > best
             first, best = np.where(better[:, None], trial, first), np.where(better, height, best)
-        numbers = self._translate(first)
-        logliks, arrived = np.full(len(starts), -np.inf), hopeless.copy()
-        self._climb(~hopeless, numbers.copy(), numbers, logliks, arrived)
+            self._climb(~hopeless, self._translate(trial), numbers, logliks, arrived)
         for factors in OTHER_STARTS:
             if arrived.all():
                 break

@@ -6,12 +6,12 @@ import pytest
 from numba import njit
 
 from ssmts import StructuralForecaster
-from ssmts.core.gaussian import filter, pack
+from ssmts.core.gaussian import filter, pack, simulate
 from ssmts.core.gaussian._schur import difference
 from ssmts.exceptions import TooShortError
 from ssmts.forecasting._ascent_steps import best_step
 from ssmts.forecasting._mle import Problem, _best_step
-from ssmts.forecasting._structural_fit import Likelihood, fit_unit, sample_of
+from ssmts.forecasting._structural_fit import Likelihood, fit_unit, sample_of, size_of
 from ssmts.forecasting._structural_panel import _Search, _setting, _states, fit_together
 from ssmts.forecasting._structural_spec import Spec
 from ssmts.forecasting._structural_unit import model_of
@@ -51,8 +51,9 @@ def test_units_are_those_of_the_search_that_serves_every_model(name):
     for unit, y in zip(units, several()):
         slow = fit_unit(SPECS[name], {}, y, None)
         assert unit.converged
-        assert unit.loglik == pytest.approx(slow.loglik, abs=1e-5)
-        assert [value == 0 for value in unit.parameters] == [value == 0 for value in slow.parameters]
+        assert unit.loglik > slow.loglik - 1e-5
+        if unit.loglik < slow.loglik + 1e-5:
+            assert [value == 0 for value in unit.parameters] == [value == 0 for value in slow.parameters]
         done = filter(model_of(unit).build(np.array(unit.parameters)), y[:, None] - unit.shift, method="sequential")
         assert unit.loglik == pytest.approx(done.loglik, rel=1e-10)
         np.testing.assert_allclose(unit.state.mean, done.state.mean, rtol=1e-7, atol=1e-9)
@@ -85,7 +86,7 @@ def test_given_parameters_stay(fix):
     slow = fit_unit(SPECS["damped"], fix, y, None)
     found = dict(zip(model_of(unit).parameter_names, unit.parameters))
     assert {name: found[name] for name in fix} == fix
-    assert unit.loglik == pytest.approx(slow.loglik, abs=1e-4)
+    assert unit.loglik > slow.loglik - 1e-4
     assert unit.free == slow.free
 
 
@@ -162,3 +163,36 @@ def test_the_best_step_is_that_of_non_negative_least_squares():
         step = np.empty(k)
         assert _stepped(codes, limits, x, gradient, curvature, step) == pytest.approx(gain, rel=1e-6, abs=1e-7)
         np.testing.assert_allclose(step, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["local_linear", "damped"])
+def test_few_searches_end_below_the_best_that_is_known(name):
+    """300 series drawn from the model, two variances of five exactly zero: at most 1 % miss the best of ten other starts."""
+    rng, n = np.random.default_rng(11), 120
+    model = sample_of(SPECS[name], series(0), None).model
+    many = []
+    for _ in range(300):
+        values = model.start.copy()
+        size = np.exp(rng.normal(size=values.size)) * (rng.random(values.size) < 0.6)
+        values[model.is_variance] *= size[model.is_variance]
+        values[~model.is_variance] = rng.uniform(0.3, 0.97)
+        values[0] += 0.1 * (not values[model.is_variance].any())
+        ssm = model.build(values)
+        proper = ssm._replace(initial_cov=ssm.initial_cov + np.diag(model.diffuse), initial_diffuse_cov=None)
+        many.append(simulate(proper, n, 1, rng)[1][0, :, 0])
+    found = fit_together(SPECS[name], {}, many, 2)
+    setting = _setting(model.components, (True,) * len(model.parameter_names), n)
+    scaled = np.array([(y - unit.shift) / size_of(y - unit.shift, unit.shift) for y, unit in zip(many, found)])
+    again = _Search(setting, np.ascontiguousarray(difference(setting.found, scaled.T).T))
+    squares = np.array([size_of(y - unit.shift, unit.shift) ** 2 for y, unit in zip(many, found)])[:, None]
+    ours = np.array([unit.parameters for unit in found]) / np.where(model.is_variance, squares, 1.0)
+    logliks = again._evaluate(again._translate(ours))[0]
+    best = logliks.copy()
+    for _ in range(10):
+        starts = model.start * np.where(model.is_variance, np.exp(1.5 * rng.normal(size=ours.shape)), 1.0)
+        starts[:, ~model.is_variance] = rng.uniform(0.1, 0.98, size=starts[:, ~model.is_variance].shape)
+        numbers, values, arrived = again._translate(starts), np.full(300, -np.inf), np.zeros(300, np.bool_)
+        again._climb(np.ones(300, np.bool_), numbers.copy(), numbers, values, arrived)
+        best = np.maximum(best, values)
+    assert (best - logliks > 1e-3).sum() <= 3
+    assert np.mean([unit.converged for unit in found]) > 0.99
