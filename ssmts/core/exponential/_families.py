@@ -115,10 +115,10 @@ class NegativeBinomial(Log):
 
     def terms(self, y: Array, signal: Array, size: Array) -> Terms:
         r, log_mu = self.shape, signal + np.log(size)
-        p = expit(log_mu - np.log(r))  # mean / (mean + shape)
+        p, rest = expit(log_mu - np.log(r)), expit(np.log(r) - log_mu)  # mean and shape over their sum
         constant = gammaln(y + r) - gammaln(r) - gammaln(y + 1)
         log_p, log_rest = -np.logaddexp(0, np.log(r) - log_mu), -np.logaddexp(0, log_mu - np.log(r))
-        return Terms(constant + y * log_p + r * log_rest, y - (y + r) * p, (y + r) * p * (1 - p))
+        return Terms(constant + y * log_p + r * log_rest, y * rest - r * p, (y + r) * p * rest)
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class Binomial(Family):
     whole = True
 
     def terms(self, y: Array, signal: Array, size: Array) -> Terms:
-        p = expit(signal)
+        p, rest = expit(signal), expit(-signal)
         constant = gammaln(size + 1) - gammaln(y + 1) - gammaln(size - y + 1)
-        return Terms(constant + y * signal - size * np.logaddexp(0, signal), y - size * p, size * p * (1 - p))
+        return Terms(constant + y * signal - size * np.logaddexp(0, signal), y * rest - (size - y) * p, size * p * rest)
 
     def mean(self, signal: npt.ArrayLike, size: npt.ArrayLike = 1.0) -> Array:
         """``size / (1 + exp(-signal))``."""
@@ -207,7 +207,8 @@ class Gaussian(Family):
         positive("variance", self.variance)
 
     def terms(self, y: Array, signal: Array, size: Array) -> Terms:
-        return gaussian_terms(y, signal, self.variance / size)
+        variance, e = self.variance / size, y - signal
+        return Terms(-0.5 * (np.log(2 * np.pi * variance) + e**2 / variance), e / variance, 1 / variance + 0.0 * e)
 
     def mean(self, signal: npt.ArrayLike, size: npt.ArrayLike = 1.0) -> Array:
         """The signal."""
@@ -216,9 +217,3 @@ class Gaussian(Family):
     def guess(self, y: Array, size: Array) -> Array:
         """The observation."""
         return np.array(y)
-
-
-def gaussian_terms(y: Array, signal: Array, variance: Array) -> Terms:
-    """Of Gaussian observations."""
-    e = y - signal
-    return Terms(-0.5 * (np.log(2 * np.pi * variance) + e**2 / variance), e / variance, 1 / variance + 0.0 * e)

@@ -154,7 +154,9 @@ def importance_sample(
     work = task(ssm, y, family, size, inputs)
     best = find(work)
     variance = np.diagonal(over_time(best.approximation.ssm.obs_cov, len(work.y)), axis1=1, axis2=2)
-    away = sample(best.approximation, best.pseudo_y, n_draws, random_state, inputs) - best.mean
+    centre, expected = work.prior()  # draws around what was expected are those around the mode but for the centre
+    expected = np.where(np.isnan(work.y), np.nan, expected)
+    away = sample(best.approximation, expected, n_draws, random_state, inputs) - centre
     length, freedom = _length(work, away, variance)
     if freedom:
         opposite = chi2.ppf(chi2.sf(length, freedom), freedom)
@@ -164,13 +166,12 @@ def importance_sample(
     fours = np.stack([away, -away, scale[:, None, None] * away, -scale[:, None, None] * away], axis=1)
     states = best.mean + fours.reshape(-1, *away.shape[1:])
     signals = work.signal(states)
-    logs = log_weights(work, signals, best.pseudo_y, variance)
-    base = best.loglik - float(log_weights(work, best.signal, best.pseudo_y, variance))
+    logs = log_weights(work, best, signals)
     total = float(logsumexp(logs))
     weights = np.exp(logs - total)
     by_four = weights.reshape(-1, 4).sum(axis=1)
     se = float(by_four.std(ddof=1) / by_four.mean() / np.sqrt(n_draws)) if n_draws > 1 else np.nan
-    value = base + total - np.log(len(logs))
+    value = best.loglik + total - np.log(len(logs))
     return ImportanceSample(value, se, float(1 / np.sum(weights**2)), states, signals, weights, best)
 
 

@@ -10,14 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.exponential._families import Family, Terms, gaussian_terms
+from ssmts.core.exponential._families import Family, Terms
+from ssmts.core.gaussian._filter import filter_one
 from ssmts.core.gaussian._forward import dot, drive, over_time, series
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._smooth import Smoothed, smooth_pass
 from ssmts.core.types import Array, LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
-FLATTEST = 1e-12  # curvatures below are raised to it on the way
+FLATTEST = 1e-100  # curvatures below are raised to it
+SLIGHT, STRONG = (
+    1e-5,
+    0.25,
+)  # dampings: against pseudo-observations so far away that they cancel, and against steps too far
 HALVINGS = 60
 
 
@@ -71,10 +76,19 @@ class Task(NamedTuple):
         """Of states (..., n_times, n_states)."""
         return dot(over_time(self.packed.ssm.observation, len(self.y)), states) + self.shift
 
-    def approximated(self, signal: Array) -> tuple[Packed, Array, Array]:
-        """The Gaussian model with the slopes and curvatures at a signal, its observations, and their variances."""
+    def prior(self) -> tuple[Array, Array]:
+        """States and signals as expected before anything is seen, of a diffuse start at its mean."""
+        nothing = np.full_like(self.y, np.nan)
+        states = filter_one(self.packed, nothing, self.inputs, None).predicted_mean[:-1]
+        return states, self.signal(states)
+
+    def approximated(self, signal: Array, damping: float = 0.0) -> tuple[Packed, Array, Array]:
+        """The Gaussian model with the slopes and curvatures at a signal, its observations, and their variances.
+
+        With damping, no observation wants to move its signal further than the inverse of it; the mode stays the same.
+        """
         _, slope, curvature = self.terms(signal)
-        curvature = np.maximum(curvature, FLATTEST)
+        curvature = np.maximum(curvature, np.maximum(damping * np.abs(slope), FLATTEST))
         seen = ~np.isnan(self.y)
         variance = np.where(seen, 1 / curvature, 1.0)
         noise = variance[:, :, None] * np.eye(variance.shape[1])
@@ -122,7 +136,7 @@ def mode(
     size: npt.ArrayLike | None = None,
     inputs: npt.ArrayLike | None = None,
     *,
-    max_iterations: int = 100,
+    max_iterations: int = 200,
     tolerance: float = 1e-8,
 ) -> ModeResult:
     """Find the most likely path of the states, and the Gaussian model that agrees there.
@@ -142,7 +156,7 @@ def mode(
     size : array_like, broadcastable to (n_times, n_obs), optional
         Exposure, trials or weight, as the family says; 1 by default.
     inputs : (n_times, n_inputs), optional
-    max_iterations : int, default 100
+    max_iterations : int, default 200
     tolerance : float, default 1e-8
         The search ends with a step that moves no signal by more than this, over 1 plus the largest signal. Newton's steps
         being quadratic, the mode is then right to rounding.
@@ -178,26 +192,30 @@ def mode(
     return find(task(ssm, y, family, size, inputs), max_iterations, tolerance)
 
 
-def find(work: Task, max_iterations: int = 100, tolerance: float = 1e-8) -> ModeResult:
+def find(work: Task, max_iterations: int = 200, tolerance: float = 1e-8) -> ModeResult:
     """The mode of a checked model."""
     seen = ~np.isnan(work.y)
     columns = [f.guess(work.y[:, i], work.size[:, i]) for i, f in enumerate(work.families)]
     signal, pull = np.where(seen, np.stack(columns, axis=-1), 0.0), None
-    step = np.array([np.inf])
+    step, damping = np.array([np.inf]), SLIGHT
     for iteration in range(1, max_iterations + 1):
-        model, pseudo_y, variance = work.approximated(signal)
+        model, pseudo_y, variance = work.approximated(signal, damping)
         smoothed = _smoothed(work, model, pseudo_y)
         target = work.signal(smoothed.mean)
-        # The slope of the log-prior at what is smoothed is minus that of the pseudo-observations.
-        target_pull = np.where(seen, (target - pseudo_y) / variance, 0.0)
         step = np.where(seen, target - signal, 0.0)
+        # The slope of the log-prior at what is smoothed is minus that of the pseudo-observations.
+        target_pull = step / variance - work.terms(signal).slope
         if pull is None:
             signal, pull = target, target_pull
             continue
-        if np.abs(step).max(initial=0.0) <= tolerance * (1 + np.abs(signal[seen]).max(initial=0.0)):
-            return _result(work, target, iteration)
+        small = tolerance * (1 + np.abs(signal[seen]).max(initial=0.0))
+        if damping == SLIGHT and np.abs(step).max(initial=0.0) <= small:
+            return _result(work, smoothed.mean, iteration)
         share = _share(work, signal, pull, step, target_pull)
+        if not share and damping == STRONG:
+            raise _lost(step, "no share of a step raises the log-density; it would move")
         signal, pull = signal + share * (target - signal), pull + share * (target_pull - pull)
+        damping = STRONG if share < 0.1 else max(damping / 8, SLIGHT)
     raise _lost(step, f"the last of {max_iterations} steps moved")
 
 
@@ -214,7 +232,7 @@ def _share(work: Task, signal: Array, pull: Array, step: Array, target_pull: Arr
         if gain >= -rounding:
             return share
         share /= 2
-    raise _lost(step, "no share of a step raises the log-density; it would move")
+    return 0.0
 
 
 def _lost(step: Array, how: str) -> NumericalError:
@@ -234,22 +252,25 @@ def _smoothed(work: Task, model: Packed, pseudo_y: Array) -> Smoothed:
     return smoothed
 
 
-def _result(work: Task, signal: Array, iteration: int) -> ModeResult:
+def _result(work: Task, mean: Array, iteration: int) -> ModeResult:
+    signal = work.signal(mean)
+    at_mode, seen = work.terms(signal), ~np.isnan(work.y)
+    if (at_mode.curvature[seen] <= FLATTEST).any():
+        raise _lost(np.where(seen, signal, 0.0), "the log-density is flat where the steps end, having moved")
     model, pseudo_y, variance = work.approximated(signal)
-    smoothed = _smoothed(work, model, pseudo_y)
-    signal = work.signal(smoothed.mean)
-    if (work.terms(signal).curvature[~np.isnan(work.y)] <= FLATTEST).any():
-        raise _lost(
-            np.where(np.isnan(work.y), 0.0, signal), "the log-density is flat where the steps end, having moved"
-        )
-    loglik = smoothed.forward.loglik + float(log_weights(work, signal, pseudo_y, variance))
+    # Pseudo-observations may lie so far away that their own likelihood would cancel. Of signals as expected it is that of the
+    # determinants alone, and the log-prior of the mode comes from its slope, which is minus that of the series.
+    expected = work.prior()[1]
+    smoothed = _smoothed(work, model, np.where(seen, expected, np.nan))
+    own = at_mode.log_density - 0.5 * at_mode.slope * (signal - expected)
+    loglik = smoothed.forward.loglik + np.sum(own + 0.5 * np.log(2 * np.pi * variance) * seen)
     H = over_time(model.ssm.observation, len(signal))
     signal_cov = H @ smoothed.cov @ H.swapaxes(1, 2)
-    return ModeResult(loglik, smoothed.mean, smoothed.cov, signal, signal_cov, model, pseudo_y, iteration)
+    return ModeResult(float(loglik), mean, smoothed.cov, signal, signal_cov, model, pseudo_y, iteration)
 
 
-def log_weights(work: Task, signal: Array, pseudo_y: Array, variance: Array) -> Array:
-    """The log-density of the series over that of the pseudo-observations, of signals (..., n_times, n_obs)."""
-    own = work.terms(signal).log_density
-    other = np.where(np.isnan(work.y), 0.0, gaussian_terms(pseudo_y, signal, variance).log_density)
-    return np.asarray((own - other).sum(axis=(-2, -1)))
+def log_weights(work: Task, found: ModeResult, signals: Array) -> Array:
+    """The density of the series over that of the approximation, of signals (..., n_times, n_obs), in logs less those at the mode."""
+    best, away = work.terms(found.signal), signals - found.signal
+    quadratic = best.log_density + best.slope * away - 0.5 * best.curvature * away**2
+    return np.asarray((work.terms(signals).log_density - quadratic).sum(axis=(-2, -1)))

@@ -5,6 +5,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.grid_filter import grid_filter
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -262,20 +263,42 @@ def test_missing_is_removed_and_columns_may_change_places(seed):
     close(other.loglik, found.loglik, 1e-7)
 
 
-@pytest.mark.parametrize("family", [Poisson(), Binomial()], ids=repr)
-def test_wild_counts_are_found(family):
-    """From zero to a million and back, of a level that may move little: full steps of Newton would overshoot."""
+@pytest.mark.parametrize("family", [Poisson(), Binomial(), NegativeBinomial(0.3), Gamma(0.2)], ids=repr)
+def test_wild_series_are_found(family):
+    """From almost nothing to a million and back, of a level that may move little: full steps of Newton would overshoot."""
     y = np.array([0.0, 0.0, 1e6, 0.0, 3.0, 1e6, 0.0, 0.0])[:, None]
+    y = y + 1e-9 if isinstance(family, Gamma) else y
     for variance in (1e-6, 0.01, 1.0, 100.0):
         ssm = LinearGaussianSSM(ONE, variance * ONE, ONE, 0 * ONE, np.zeros(1), 100 * ONE)
         found = mode(ssm, y, family, 1e6)
-        work = task(ssm, y, family, 1e6, None)
-        pull = np.cumsum(work.terms(found.signal).slope[::-1, 0])[::-1]
+        slope = task(ssm, y, family, 1e6, None).terms(found.signal).slope[:, 0]
+        ahead = np.cumsum(slope[::-1])[::-1]
+        rounding = 1e-7 * (1 + variance * np.abs(slope).max())
+        np.testing.assert_allclose(np.diff(found.signal[:, 0]), variance * ahead[1:], rtol=1e-6, atol=rounding)
         assert np.isfinite(found.loglik)
-        scale = np.abs(work.terms(found.signal).slope).max()
-        np.testing.assert_allclose(
-            np.diff(found.signal[:, 0]), variance * pull[1:], rtol=1e-6, atol=1e-7 * (1 + variance * scale)
-        )
+
+
+def test_stochastic_volatility_is_a_gamma_family():
+    """Squares of N(0, exp(x)) are gamma with shape 1/2: the exact likelihood of a long series, by a filter on a grid."""
+    mu, rho, s, rng = -1.0, 0.95, 0.3, np.random.default_rng(0)
+    x, levels = mu, []
+    for _ in range(150):
+        levels.append(x)
+        x = mu + rho * (x - mu) + s * rng.normal()
+    y = np.exp(np.array(levels) / 2) * rng.normal(size=150)
+    spread = s / np.sqrt(1 - rho**2)
+    grid = mu + np.linspace(-8, 8, 601) * spread
+    move = stats.norm.logpdf(grid, mu + rho * (grid[:, None] - mu), s)
+    prior = stats.norm.logpdf(grid, mu, spread)
+    exact = grid_filter(y, grid, prior, lambda t: move, lambda t: stats.norm.logpdf(y[t], 0, np.exp(grid / 2)))[0]
+    ssm = LinearGaussianSSM(
+        rho * ONE, s**2 * ONE, ONE, 0 * ONE, np.array([mu]), spread**2 * ONE, state_offset=np.array([(1 - rho) * mu])
+    )
+    drawn = importance_sample(ssm, y[:, None] ** 2, Gamma(0.5), n_draws=500, random_state=0)
+    of_squares = np.log(np.abs(y)).sum()
+    assert drawn.loglik_se < 0.05
+    assert abs(drawn.loglik + of_squares - exact) < 4 * drawn.loglik_se
+    assert abs(drawn.mode.loglik + of_squares - exact) < 1.0
 
 
 def test_inputs_and_offsets_move_the_signal():
