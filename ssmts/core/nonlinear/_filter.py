@@ -37,8 +37,8 @@ class Pass(NamedTuple):
     L: Array
     v: Array  # (series, n, dy)
     S: Array
-    G: Array  # (series, n, dx, dx), the smoother's gain
-    left: Array  # (series, n, dx, 2 dx), factor of what is left of x[t] given x[t+1]
+    B: Array  # (series, n, dx, dx), with C beside the factor of x[t] when that of x[t+1] is triangular
+    C: Array
 
 
 def filter(
@@ -188,14 +188,17 @@ def smooth(
         return ensemble_smoothed(work, rule)
     done = run(work, rule)
     series, n, dx = done.m.shape
+    A = done.predicted_L[:, 1:]
+    gains = done.B @ _inverse(A)
+    left = np.concatenate([done.C, done.B - gains @ A], axis=-1)  # a factor of what is left of x[t] given x[t+1]
     m, P, lag = done.m.copy(), np.empty((series, n, dx, dx)), np.empty((series, max(n - 1, 0), dx, dx))
     L = done.predicted_L[:, 0] if n == 0 else done.L[:, n - 1]
     for t in range(n - 1, -1, -1):
         if t < n - 1:
-            G = done.G[:, t]
+            G = gains[:, t]
             m[:, t] += _dot(G, m[:, t + 1] - done.predicted_m[:, t + 1])
             lag[:, t] = P[:, t + 1] @ G.swapaxes(-1, -2)
-            L = triangle(np.concatenate([done.left[:, t], G @ L], axis=-1))
+            L = triangle(np.concatenate([left[:, t], G @ L], axis=-1))
         P[:, t] = L @ L.swapaxes(-1, -2)
     total = done.loglik_t.sum(axis=-1)
     if work.batch:
@@ -270,24 +273,23 @@ def run(work: Job, rule: Rule | None) -> Pass:
             np.empty((*by_row, dy)),
             np.empty((*by_row, dy, dy)),
             np.empty((*by_row, dx, dx)),
-            np.empty((*by_row, dx, 2 * dx)),
+            np.empty((*by_row, dx, dx)),
         ),
     )
     done.predicted_m[:, 0], done.predicted_L[:, 0] = m, L
     Q = np.array([factor(one, "process_cov", t) for t, one in enumerate(work.Q)])
+    R = np.array([factor(one, "obs_cov", t) for t, one in enumerate(work.R)])
     for t in range(n):
-        m, L = _update(work, rule, done, t, m, L)
+        m, L = _update(work, rule, done, t, m, L, at(R, t))
         done.m[:, t], done.L[:, t] = m, L
         fan = _moved(work, rule, m, L, t)
-        A, B, C = joint(fan, at(Q, t), t)
-        done.G[:, t] = G = B @ _inverse(A)
-        done.left[:, t] = np.concatenate([C, B - G @ A], axis=-1)
-        m, L = fan.mean, A
+        L, done.B[:, t], done.C[:, t] = joint(fan, at(Q, t), t)
+        m = fan.mean
         done.predicted_m[:, t + 1], done.predicted_L[:, t + 1] = m, L
     return done
 
 
-def _update(work: Job, rule: Rule, done: Pass, t: int, m: Array, L: Array) -> tuple[Array, Array]:
+def _update(work: Job, rule: Rule, done: Pass, t: int, m: Array, L: Array, noise: Array) -> tuple[Array, Array]:
     """The state after row t, whose innovation and likelihood are noted."""
     y, R = work.y[:, t], at(work.R, t)
     seen = ~np.isnan(y)
@@ -295,8 +297,9 @@ def _update(work: Job, rule: Rule, done: Pass, t: int, m: Array, L: Array) -> tu
     done.v[:, t], done.S[:, t] = y - fan.mean, fan.cov() + R
     if not seen.any():
         return m, L
-    both = seen[:, :, None] & seen[:, None, :]
-    noise = factor(np.where(both, R, np.eye(len(R)) * ~both), "obs_cov", t)
+    if not seen.all():
+        both = seen[:, :, None] & seen[:, None, :]
+        noise = factor(np.where(both, R, np.eye(len(R)) * ~both), "obs_cov", t)
     mean, root = m, L
     for step in range(rule.iterations if isinstance(rule, Taylor) else 1):
         if step:
