@@ -36,6 +36,9 @@ def span(known: Steady, packed: Packed, n: int) -> int:
     return int(packed.factor.shape[1]) + 3 * wait_for(known, 2 * known.found.predicted_cov, n) + SPARE
 
 
+EXPLOSIVE = 1.0 + 1e-3  # size of a root of the transition from which on derivatives lose digits
+
+
 def refuses_score(job: Job, known: Steady) -> str:
     """Why the score needs more than a steady state."""
     if np.isnan(job.y).any():
@@ -43,6 +46,8 @@ def refuses_score(job: Job, known: Steady) -> str:
     fields = [name for name in BY_ROWS if name in job.names]
     if fields and (job.inputs is not None or any(isinstance(getattr(job.packed.ssm, f), TimeVarying) for f in fields)):
         return f"a score of {', '.join(fields)} row by row is wanted"
+    if np.abs(np.linalg.eigvals(np.asarray(job.packed.ssm.transition, dtype=float))).max(initial=0.0) > EXPLOSIVE:
+        return "the transition is explosive, so that rounding grows on the way back"
     n = job.y.shape[-2]
     if 2 * span(known, job.packed, n) > n:
         return "the covariance does not settle within a sixth of the rows"
