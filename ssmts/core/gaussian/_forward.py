@@ -325,9 +325,10 @@ def unresolved(A: Array, rank: npt.ArrayLike) -> Array:
 
 
 def infinities(diffuse_cov: Array) -> Array:
-    """What kappa times a matrix adds in the limit: 0, inf or -inf."""
-    size = np.sqrt(np.diagonal(diffuse_cov, axis1=-2, axis2=-1))
-    seen = np.abs(diffuse_cov) > 1e-12 * size[..., None, :] * size[..., None]
+    """What kappa times a matrix adds in the limit: 0, inf or -inf; what is negative by rounding counts as zero."""
+    size = np.sqrt(np.maximum(np.diagonal(diffuse_cov, axis1=-2, axis2=-1), 0.0))
+    both = size[..., None, :] * size[..., None]
+    seen = (np.abs(diffuse_cov) > 1e-12 * both) & (both > 0)
     return np.where(seen, np.copysign(np.inf, diffuse_cov), 0.0)
 
 

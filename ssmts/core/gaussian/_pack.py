@@ -254,11 +254,14 @@ def compress(values: Array, lower: bool = False, fill_down: bool = False) -> Row
 
 
 def diffuse_factor(diffuse_cov: Array, rank: int | None = None) -> Array:
-    """Columns A with A A' = diffuse_cov; their number is its rank, found after scaling its diagonal to one."""
+    """Columns A with A A' = diffuse_cov; their number is its rank, found after scaling its diagonal to one.
+
+    A rank that is given may be more than the matrix has: a transition can wipe out what is unknown before any row has told it.
+    """
     scale = np.sqrt(np.diagonal(diffuse_cov))
     seen = np.flatnonzero(scale)
     if rank == 0 or not seen.size:
-        return np.zeros((len(scale), 0))
+        return np.zeros((len(scale), rank or 0))
     scaled = diffuse_cov[np.ix_(seen, seen)] / np.outer(scale[seen], scale[seen])
     roots, vectors = np.linalg.eigh(scaled)
     floor = len(seen) * np.finfo(float).eps * 10
@@ -267,8 +270,9 @@ def diffuse_factor(diffuse_cov: Array, rank: int | None = None) -> Array:
             f"initial_diffuse_cov has the negative eigenvalue {roots[0]:.3g} after scaling: pass a covariance"
         )
     rank = int(np.sum(roots > floor)) if rank is None else rank
-    factor = np.zeros((len(scale), rank))
-    factor[seen] = scale[seen, None] * vectors[:, len(seen) - rank :] * np.sqrt(roots[len(seen) - rank :])
+    factor, largest = np.zeros((len(scale), rank)), min(rank, len(seen))
+    roots, vectors = roots[len(seen) - largest :], vectors[:, len(seen) - largest :]
+    factor[seen, :largest] = scale[seen, None] * vectors * np.sqrt(np.maximum(roots, 0.0))
     return factor
 
 

@@ -96,9 +96,11 @@ def _statistics(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: S
 
 def _chi_square(error: Array, cov: Array) -> tuple[Array, Index]:
     """Error' cov^-1 error over the directions in which cov is not zero, and their number."""
-    size = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    size = np.where(size > 0, size, 1.0)
-    roots, vectors = np.linalg.eigh(cov / size[:, :, None] / size[:, None, :])
+    variance = np.diagonal(cov, axis1=1, axis2=2)
+    known = variance > 0  # what is negative is zero but for rounding
+    size = np.sqrt(np.where(known, variance, 1.0))
+    scaled = np.where(known[:, :, None] & known[:, None, :], cov / size[:, :, None] / size[:, None, :], 0.0)
+    roots, vectors = np.linalg.eigh(scaled)
     seen = roots > NOTHING
     parts = dot(vectors.swapaxes(1, 2), error / size)
     return np.sum(np.where(seen, parts**2, 0.0) / np.where(seen, roots, 1.0), axis=1), seen.sum(axis=1)

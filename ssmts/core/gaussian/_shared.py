@@ -54,6 +54,8 @@ def refuses(job: Job) -> str:
     """Why many series do not pay here."""
     if job.y.ndim != 3:
         return "y is one series"
+    if not job.y.shape[1]:
+        return "the series have no rows"
     if len(groups(job.y)) == len(job.y):
         return "no two series miss the same entries"
     return ""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian import _smooth
 from ssmts.core.gaussian._filter import show_infinities
 from ssmts.core.gaussian._forward import Pass, Trace, begin, dot, drive, infinities, over_time, unresolved, unsound
 from ssmts.core.gaussian._ladder import Likelihood, Rung
@@ -159,6 +160,8 @@ def filter_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | Non
 
 def smooth_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
     """The smoother of one series."""
+    if not len(y):
+        return _smooth.smooth_one(packed, y, inputs, state)
     roots = run(packed, y, inputs, state, kind, keep=True)
     trace, link = roots.done.trace, links(packed, roots)
     m: Array = trace.m.astype(kind)

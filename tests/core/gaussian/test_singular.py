@@ -1,0 +1,52 @@
+"""Places where there is nothing: diffuse directions that are gone, variances of zero, batches without rows."""
+
+import numpy as np
+import pytest
+
+from ssmts.components import Composition, Cycle, DummySeason
+from ssmts.core import gaussian
+from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
+
+from .cases import close
+
+METHODS = ("sequential", "square_root")
+ONE = np.eye(1)
+
+
+def test_a_diffuse_state_may_be_wiped_out_before_it_was_seen():
+    ssm = LinearGaussianSSM(0 * ONE, ONE, ONE, ONE, np.zeros(1), 0 * ONE, initial_diffuse_cov=ONE)
+    y = np.array([[np.nan], [0.5], [1.0]])
+    state = gaussian.filter(ssm, y[:1]).state
+    assert (state.rank, state.diffuse_cov[0, 0]) == (1, 0.0)
+    stream = gaussian.Stream(ssm, state)
+    late = gaussian.FixedLag(ssm, 3)
+    for t, row in enumerate(y):
+        late.add(t, row)
+    whole = gaussian.filter(ssm, y)
+    assert whole.loglik == pytest.approx(stream.step(y[1]) + stream.step(y[2]), rel=1e-12)
+    close(late.state.mean, whole.state.mean)
+    close(gaussian.filter(ssm, y[1:], state=state).state.mean, whole.state.mean)
+    streams = gaussian.Streams(ssm, 2, State(*(np.repeat(np.asarray(x)[None], 2, axis=0) for x in state)))
+    close(streams.step(y[[1, 1]]).loglik, np.repeat(whole.loglik_t[1], 2))
+
+
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_a_batch_without_rows(method):
+    varying = TimeVarying(np.ones((1, 1, 1)))
+    ssm = LinearGaussianSSM(ONE, varying, ONE, ONE, np.zeros(1), ONE, initial_diffuse_cov=ONE)
+    empty = np.empty((3, 0, 1))
+    assert gaussian.smooth(ssm, empty, method=method).smoothed_mean.shape == (3, 0, 1)
+    loglik, gradient = gaussian.score(ssm, empty, ("process_cov",), method=method)
+    assert not loglik.any()
+    assert not gradient.process_cov.values.any()
+
+
+def test_statistics_of_rows_where_a_variance_is_zero_but_for_rounding():
+    """A season and a cycle seen exactly: what rows tell of some states is rounding, which may be negative."""
+    model = Composition([DummySeason(4), Cycle(3.0, 12.0)])
+    ssm = model.build(np.array([0.0, 5e-6, 6.0, 0.9, 1.6e-4]))
+    for seed in range(10):
+        y = np.random.default_rng(seed).normal(size=(8, 1))
+        for part in gaussian.row_statistics(ssm, y):
+            assert np.isfinite(part).all()
+            assert (part >= 0).all()
