@@ -258,7 +258,8 @@ RUNG = Rung(
     "operations a row and log2(n_times) times 6 n_states^3, others the sequential cost until the covariance has settled, "
     "and 2 n_states n_obs a row from there",
     claims="time-invariant models (offsets and inputs may vary) whose Riccati equation has a solution, with a regular "
-    "innovation_cov; scores of complete series without explosive roots, six times as long as it takes to settle; to 1e-9, and to 1e-6 where "
+    "innovation_cov; scores of complete series without explosive roots, "
+    "six times as long as it takes to settle; to 1e-9, and to 1e-6 where "
     "the diffuse start itself is ill conditioned (few harmonics of a long season), which the sequential rung gets wrong",
     refuses=refuses,
     pays=pays,
