@@ -107,6 +107,13 @@ def absorb(
     """
     loglik, n = 0.0, m.size
     f, w = np.empty(n), np.empty(n)
+    for i in range(1, row.shape[0]):  # lines without noise are measured by what was not known before the row, too
+        row[i, TOTAL] = 0.0
+        if row[i, NOISE] == 0.0:
+            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+                j, x = index[H.col + e], h[g + e]
+                for k in range(j + 1):
+                    row[i, TOTAL] += x * x * L[j, k] * L[j, k]
     for i in range(row.shape[0]):
         row[i, KIND] = SKIPPED
         v, r = row[i, Y], row[i, NOISE]
@@ -126,6 +133,8 @@ def absorb(
             most += x * x * total
         for k in range(n):
             s += f[k] * f[k]
+        if i > 0:
+            most = max(most, row[i, TOTAL])
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, rank, False
@@ -135,7 +144,7 @@ def absorb(
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                _resolve(row, i, c, r, m, L, A, rank, f, w)
+                _resolve(row, i, c, r, m, L, A, rank, f, w, math.sqrt(tiny))
                 continue
         if s <= tiny * most:
             if abs(v) > max(CONTRADICTION, math.sqrt(tiny)) * size:
@@ -153,11 +162,17 @@ def absorb(
 
 @rare
 def _resolve(
-    row: Array, i: int, c: float, r: float, m: Array, L: Array, A: Array, last: int, f: Array, w: Array
+    row: Array, i: int, c: float, r: float, m: Array, L: Array, A: Array, last: int, f: Array, w: Array, tiny: float
 ) -> None:
-    """An observation whose variance is infinite: L <- tria[(I - K h) L, K r^(1/2)] with K = (the last column of A) / c."""
+    """An observation whose variance is infinite: L <- tria[(I - K h) L, K r^(1/2)] with K = (the last column of A) / c.
+
+    What is left of a line of L below `tiny` of its terms is zero: several exact observations may tell a state exactly.
+    """
     n = m.size
     W = np.empty((n, n + 1))
+    seen = 0.0
+    for k in range(n):
+        seen += f[k] * f[k]
     for j in range(n):
         x = 0.0
         for k in range(j + 1):
@@ -168,8 +183,12 @@ def _resolve(
         row[i, K + j] = k_j
         row[i, K + n + j] = w[j]
         m[j] += k_j * row[i, V]
+        size = abs(k_j) * math.sqrt(seen)
+        for k in range(j + 1):
+            size += abs(L[j, k])
         for k in range(n):
-            W[j, k] = (L[j, k] if k <= j else 0.0) - k_j * f[k]
+            x = (L[j, k] if k <= j else 0.0) - k_j * f[k]
+            W[j, k] = x if abs(x) > tiny * size else 0.0
         W[j, n] = k_j * math.sqrt(r)
     tria(W)
     for j in range(n):

@@ -137,9 +137,18 @@ def _absorb(
 
     Line i of H has the values h[g + e]. Of A only the first `rank` columns are still diffuse. `product` is that of the
     variances whose logarithm is still to be taken, `count` the number of updates held back from P . Gains are
-    written to `row` with `keep`; M is work space. A is None where nothing is diffuse.
+    written to `row` with `keep`; M is work space. A is None where nothing is diffuse. Several lines without noise can tell a
+    state exactly, and what is left of P is then rounding, which grows by `loss`: the most that cancels in one of them.
     """
-    loglik, n = 0.0, m.size
+    loglik, n, loss, final = 0.0, m.size, 1.0, row.shape[0] - 1
+    if final > 0:
+        for j in range(n):  # where the last line has room for M, which it needs last
+            row[final, K + n + j] = _variance(P, held, count, j)
+    for i in range(1, row.shape[0]):  # lines without noise are measured by what was not known before the row, too
+        row[i, TOTAL] = 0.0
+        if row[i, NOISE] == 0.0:
+            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+                row[i, TOTAL] += h[g + e] * h[g + e] * row[final, K + n + place[index[H.col + e]]]
     for i in range(row.shape[0]):
         row[i, KIND] = SKIPPED
         v, s = row[i, Y], row[i, NOISE]
@@ -159,6 +168,8 @@ def _absorb(
             _less_held(index, H, h, g, place, first, stop, held, k, M)
         for e in range(first, stop):
             s += h[g + e] * M[place[index[H.col + e]]]
+        if i > 0:
+            most = max(most, row[i, TOTAL])
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, product, rank, count, False
@@ -170,14 +181,19 @@ def _absorb(
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
                 _resolve(row, i, keep, c, M, m, P, A, rank)
                 continue
-        if s <= REDUNDANT * most:
-            if s < -REDUNDANT * most:
+        floor = REDUNDANT
+        if row[i, NOISE] == 0.0:
+            floor = max(floor, ROUNDING * loss)
+        if s <= floor * most:
+            if s < -floor * most:
                 return loglik, product, rank, count, False
             if abs(v) > CONTRADICTION * size:
                 loglik = -np.inf
             continue
         row[i, KIND] = ORDINARY
         inverse = 1.0 / s
+        if row.shape[0] > 1:
+            loss = max(loss, most * inverse)
         loglik -= 0.5 * (LOG_2PI + v * v * inverse)
         product *= s
         if not (1e-75 < s < 1e75 and 1e-75 < product < 1e75):
@@ -204,6 +220,8 @@ def _absorb(
         if row[i, NOISE] <= ROUNDING * s:
             count = flush(P, held, count)
             _clean(P, M, inverse)
+            if final > 0:
+                _clean_all(P, M, row, min(ROUNDING * loss, REDUNDANT))
     return loglik, product, rank, count, True
 
 
@@ -266,6 +284,15 @@ def _clean(P: Array, M: Array, inverse: float) -> None:
     n = M.size
     for j in range(n):
         if M[j] != 0.0 and abs(P[j, j]) <= ROUNDING * M[j] * M[j] * inverse:
+            _forget(P, j)
+
+
+@rare
+def _clean_all(P: Array, M: Array, row: Array, rounding: float) -> None:
+    """The same for the states that it tells together with those of the row before it."""
+    n, final = M.size, row.shape[0] - 1
+    for j in range(n):
+        if M[j] != 0.0 and abs(P[j, j]) <= rounding * row[final, K + n + j]:
             _forget(P, j)
 
 

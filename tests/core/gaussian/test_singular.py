@@ -1,4 +1,4 @@
-"""Places where there is nothing: diffuse directions that are gone, variances of zero, batches without rows."""
+"""Sensors without noise, more of them than there is to know, and other places where a variance is exactly zero."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,37 @@ from .cases import close
 
 METHODS = ("sequential", "square_root")
 ONE = np.eye(1)
+
+
+def exact_sensors(seed, p, dx, moves=True, diffuse=False, n=4):
+    """Sensors that see `dx` states without noise, and a series that they agree on."""
+    rng = np.random.default_rng(seed)
+    noise, H = rng.normal(size=(dx, dx)), rng.normal(size=(p, dx))
+    F = 0.9 * np.eye(dx) + 0.1 * rng.normal(size=(dx, dx))
+    ssm = LinearGaussianSSM(F, moves * noise @ noise.T, H, np.zeros((p, p)), np.zeros(dx), np.eye(dx))
+    y = gaussian.simulate(ssm, n, random_state=seed)[1][0]
+    return ssm._replace(initial_diffuse_cov=np.eye(dx)) if diffuse else ssm, y
+
+
+@pytest.mark.parametrize(
+    ("method", "moves", "diffuse"),
+    [
+        ("sequential", True, False),
+        ("sequential", True, True),
+        ("sequential", False, False),
+        ("square_root", True, False),
+        ("square_root", True, True),
+        ("square_root", False, False),
+        ("square_root", False, True),
+    ],
+)
+def test_exact_sensors_beyond_the_number_of_states_add_nothing(method, moves, diffuse):
+    """As many sensors as states tell the states; those of the row that come after them say nothing more."""
+    for seed, (p, dx) in enumerate([(3, 1), (6, 2), (12, 2), (6, 3), (12, 3)] * 4):
+        ssm, y = exact_sensors(seed, p, dx, moves, diffuse)
+        first = ssm._replace(observation=ssm.observation[:dx], obs_cov=np.zeros((dx, dx)))
+        alone = y[:, :dx] if moves else np.vstack([y[:1, :dx], np.full((len(y) - 1, dx), np.nan)])
+        close(gaussian.loglik(ssm, y, method=method), gaussian.loglik(first, alone, method=method), 1e-7)
 
 
 def test_a_diffuse_state_may_be_wiped_out_before_it_was_seen():
