@@ -342,7 +342,8 @@ def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:
         return NumericalError(f"predicted_cov is no longer finite at row {t}: is the transition explosive?")
     return NumericalError(
         f"innovation_cov is negative or not finite at row {t}: "
-        "process_cov, obs_cov and initial_cov must be non-negative definite and of comparable scale"
+        "process_cov, obs_cov and initial_cov must be non-negative definite; if they are and differ widely in scale, "
+        'method="square_root" keeps twice the digits'
     )
 
 
