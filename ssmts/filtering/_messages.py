@@ -128,6 +128,15 @@ def _autoregression(before: FloatArray, after: FloatArray, n: int) -> tuple[Floa
     return (left * size) @ right, (left * (1.0 - size**2)) @ left.T, np.eye(len(size))
 
 
+def calibration(dynamics: Dynamics, f: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Intercept (k,) and slope (k, k) of the straight line from guesses of states to the states, both (n, k)."""
+    mean, B, back = dynamics.mean, dynamics.loading, dynamics.coordinates
+    u, v = (f - mean) @ back.T, (y - mean) @ back.T
+    found, *_ = np.linalg.lstsq(u - u.mean(axis=0), v - v.mean(axis=0), rcond=None)
+    slope = B @ found.T @ back
+    return mean + B @ (v.mean(axis=0) - u.mean(axis=0) @ found) - slope @ mean, slope
+
+
 def messages(dynamics: Dynamics, f: FloatArray, cov: FloatArray, *, robust: bool, floor: float) -> Messages:
     """What an encoder N(f, cov) of the states says, as observations of the filter.
 

@@ -25,9 +25,9 @@ from ..exceptions import InputError, InputTypeError, TimeIndexError, TooShortErr
 from ..forecasts import Forecast
 from ..panel import _NO_STAMPS, Form, Rows, _fill, _ordered_outputs, align
 from ..timeindex import check_increasing, infer_axis, row_axis
-from ._messages import learn_dynamics, messages, outer_products, symmetric
+from ._messages import Messages, calibration, learn_dynamics, messages, outer_products, symmetric
 
-LEAST_ROWS = 3
+SPARE_ROWS = 3  # beyond the number of states
 SHARP = 0.01  # a covariance from a regression has at least this share of the least eigenvalue of the constant one
 
 
@@ -65,6 +65,10 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
     robust : bool, default False
         Take the regressor's answer for a likelihood, instead of dividing it by the stationary law of the states. Safe where states
         leave the range of the training rows; the default is exact if they do not.
+    calibrate : bool, default True
+        Put the regressor's answers on the straight line that fits the states best, judged by cross-validation: Bayes' rule wants
+        their conditional mean, and magnifies answers that are too extreme, as those of a few neighbours in many dimensions are.
+        Not with `robust`, which takes the answers as they are.
     cv : int or splitter, default 5
         Folds of the errors; a number makes blocks of consecutive rows, since neighbours in time tell each other's states.
     freq : str or offset, optional
@@ -74,12 +78,14 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
     ----------
     regressor_, cov_regressor_ : regressor
         Fitted; the latter None for a constant covariance.
+    intercept_, slope_ : (n_outputs,), (n_outputs, n_outputs)
+        An answer f of the regressor is taken for ``intercept_ + slope_ @ f``.
     mean_ : (n_outputs,)
         Mean of the states.
     transition_, process_cov_, stationary_cov_ : (n_outputs, n_outputs)
         The autoregression of their deviations from it.
     obs_cov_ : (n_outputs, n_outputs)
-        Covariance of the cross-validated errors.
+        Covariance of the errors in cross-validation.
     mended_ : float
         Share of the training rows whose covariance had to be changed: clipped at the stationary one, where the regressor is
         worse than none in some direction, or lifted, where `cov_regressor` gave no covariance. Near 1 try ``robust=True``.
@@ -119,7 +125,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
     >>> alone = decoder.regressor_.predict(spikes[600:])
     >>> filtered = decoder.predict(spikes[600:])
     >>> [float(np.sqrt(np.mean((guess - position[600:]) ** 2)).round(2)) for guess in (alone, filtered)]
-    [0.16, 0.12]
+    [0.16, 0.13]
     """
 
     form_: Form
@@ -132,12 +138,14 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         *,
         cov_regressor: Any = None,
         robust: bool = False,
+        calibrate: bool = True,
         cv: Any = 5,
         freq: Any = None,
     ) -> None:
         self.regressor = regressor
         self.cov_regressor = cov_regressor
         self.robust = robust
+        self.calibrate = calibrate
         self.cv = cv
         self.freq = freq
 
@@ -168,16 +176,20 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         form, steps = _form(seen, target, table, self.freq)
         known = ~np.isnan(target.values).any(axis=1)
         both = known & ~seen.missing
-        if both.sum() < LEAST_ROWS:
+        n, k = int(both.sum()), target.values.shape[1]
+        if n < k + SPARE_ROWS:
             raise TooShortError(
-                f"{both.sum()} row(s) have observations and states (n_samples = {len(both)}), at least {LEAST_ROWS} are needed."
+                f"{n} row(s) have observations and states (n_samples = {len(both)}); {k} state(s) need {k + SPARE_ROWS} rows."
             )
         dynamics = learn_dynamics(target.values[known], steps[known])
         features, states = seen[both], target.values[both]
-        cv = check_cv(min(self.cv, len(states)) if isinstance(self.cv, int) else self.cv)
+        cv = check_cv(min(self.cv, n) if isinstance(self.cv, int) else self.cv)
         fitted, guess = _regress(regressor, features, states, cv)
+        straight = self.calibrate and not self.robust
+        intercept, slope = calibration(dynamics, guess, states) if straight else (np.zeros(k), np.eye(k))
+        guess = intercept + guess @ slope.T
         errors = states - guess
-        cov = errors.T @ errors / len(errors)
+        cov = errors.T @ errors / (n - len(dynamics.transition) - 1 if straight else n)
         spread = None
         if self.cov_regressor is not None:
             products = outer_products(errors @ dynamics.coordinates.T)
@@ -188,6 +200,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         self.n_features_in_ = form.n_features
         self.form_, self.dynamics_ = form, dynamics
         self.regressor_, self.cov_regressor_, self.obs_cov_ = fitted, spread, cov
+        self.intercept_, self.slope_ = intercept, slope
         B, back = dynamics.loading, dynamics.coordinates
         self.mean_, self.stationary_cov_ = dynamics.mean, B @ B.T
         self.transition_, self.process_cov_ = B @ dynamics.transition @ back, B @ dynamics.process_cov @ B.T
@@ -341,14 +354,14 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         """The linear Gaussian model of the rows on the grid from the step `first`, and its observations."""
         there = ~seen.missing
         r, k = self.dynamics_.coordinates.shape
-        guess = _rows(self.regressor_.predict(seen[there]), k) if there.any() else np.empty((0, k))
-        said = self._messages(seen[there], guess)
+        answers = _rows(self.regressor_.predict(seen[there]), k) if there.any() else np.empty((0, k))
+        said = self._messages(seen[there], self.intercept_ + answers @ self.slope_.T)
         y = np.full((len(there), r), np.nan)
         y[there] = said.y
         y = _fill(y, np.arange(len(y)), steps, first, np.nan)
         return said.on_grid(y, steps[there] - first, self.dynamics_), y
 
-    def _messages(self, features: Any, guess: FloatArray) -> Any:
+    def _messages(self, features: Any, guess: FloatArray) -> Messages:
         cov, floor = self.dynamics_.whiten(self.obs_cov_), 0.0
         if self.cov_regressor_ is not None:
             floor = SHARP * max(float(np.linalg.eigvalsh(cov)[0]), 0.0)

