@@ -9,7 +9,7 @@ import numpy as np
 
 from ..components.transforms import Array
 from ..core.gaussian import Packed, Stream, pack, simulate
-from ..core.gaussian._filter import ahead as observations_ahead
+from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import State
 from ..exceptions import InputError

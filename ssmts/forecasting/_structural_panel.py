@@ -14,8 +14,8 @@ from joblib import Parallel, delayed, effective_n_jobs
 from ..components import Autoregression, Component, Composition, Cycle, DampedTrend, Spectrum
 from ..components.transforms import Array, Interval, Stationary, Transform
 from ..core.gaussian import Packed, pack
-from ..core.gaussian._forward import NOTHING, forward
 from ..core.gaussian._reduction import Reduction, reduction
+from ..core.gaussian._rows import last_state
 from ..core.gaussian._schur import difference
 from ..core.types import Index, State
 from ..exceptions import SsmtsError
@@ -257,9 +257,8 @@ def _states(setting: _Setting, Y: Array, found: Array) -> list[tuple[State, floa
     m, out = np.zeros((len(Y), n_states)), list[tuple[State, float] | None]()
     nothing = np.zeros((n_states, n_states))
     for y, value, mean, cov in zip(Y, values, m, P):
-        start = np.arange(n_states), mean, cov, packed.factor.copy()
-        loglik, rank, _, _, wrong = forward(packed.layout, value, packed.offset, y[:, None], *start, False, *NOTHING)
-        out.append(None if wrong or rank else (State(mean.copy(), cov.copy(), nothing, 0), loglik))
+        loglik, rank = last_state(packed, value, mean, cov, packed.factor, y[:, None])
+        out.append(None if np.isnan(loglik) or rank else (State(mean.copy(), cov.copy(), nothing, 0), loglik))
     return out
 
 

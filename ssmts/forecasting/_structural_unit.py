@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..components import Component, Composition
 from ..components.transforms import Array
 from ..core.gaussian import Packed, Stream, filter, forecast, pack, simulate
-from ..core.gaussian._filter import ahead as observations_ahead
+from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
 

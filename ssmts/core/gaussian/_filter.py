@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import (
-    AHEAD,
     FILTERED,
     PREDICTED,
     Pass,
@@ -191,7 +190,7 @@ def forecast(
     >>> forecast(level, State(np.array([3.0]), one, 0 * one, 0), 2).cov.ravel()
     array([2., 3.])
     """
-    packed, nothing = _to_come(ssm, horizon)
+    packed, nothing = to_come(ssm, horizon)
     done = filter_one(packed, nothing, inputs, state)
     mean, cov = done.predicted_mean[:horizon], done.predicted_cov[:horizon]
     # The innovation of an observation of 0 is minus its prediction.
@@ -200,26 +199,7 @@ def forecast(
     return ForecastResult(dot(H, mean) - zero, done.innovation_cov, mean, cov)
 
 
-def ahead(
-    ssm: LinearGaussianSSM | Packed, state: State, horizon: int, inputs: npt.ArrayLike | None = None
-) -> tuple[Array, Array]:
-    """Mean and covariance of the rows to come as `forecast` has them, in memory that does not grow with the states."""
-    packed, nothing = _to_come(ssm, horizon)
-    if state.rank:
-        done = forecast(packed, state, horizon, inputs)
-        return done.mean, done.cov
-    cov = run(packed, nothing, inputs, state, AHEAD).trace.S
-    b, zero = drive(packed, np.zeros_like(nothing), inputs)
-    F, H = over_time(packed.ssm.transition, horizon), over_time(packed.ssm.observation, horizon)
-    mean, x = np.empty_like(nothing), state.mean
-    for t in range(horizon):
-        mean[t] = H[min(t, len(H) - 1)] @ x
-        x = F[min(t, len(F) - 1)] @ x
-        x = x + b[min(t, len(b) - 1)] if len(b) else x
-    return mean - zero, cov
-
-
-def _to_come(ssm: LinearGaussianSSM | Packed, horizon: int) -> tuple[Packed, Array]:
+def to_come(ssm: LinearGaussianSSM | Packed, horizon: int) -> tuple[Packed, Array]:
     """The packed model and rows of which nothing is seen."""
     if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
         raise InputError(f"horizon is {horizon!r}: pass a positive integer")

@@ -51,7 +51,7 @@ class Room(NamedTuple):
     end: int
 
 
-def _room(dx: int, dy: int, columns: int, size: int, lines: int) -> Any:
+def room_of(dx: int, dy: int, columns: int, size: int, lines: int) -> Any:
     """Lay out a flat state; `size` is the number of stored entries of observation if obs_cov is full, else 0.
 
     The states are those of the lifted model if there is one (see `_lift`). Work space has so many lines of n_states.
@@ -64,7 +64,7 @@ def _room(dx: int, dy: int, columns: int, size: int, lines: int) -> Any:
     return Room(0, dy, 2 * dy, m, m + dx, A, v, v + dy, row, h, h + size, h + size + lines * dx)
 
 
-_room_compiled = part(_room)
+room_compiled = part(room_of)
 
 
 @part
@@ -103,7 +103,7 @@ def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
     model, t = unpack(index), np.int64(0)  # a literal 0 would compile all that it goes to once more
     dx, dy, columns = model.dx, model.dy, which[COLUMNS]
     lines = 3 * dx if model.n_mixed > 0 else 1
-    room = _room_compiled(dx, dy, columns, model.H.size if model.full else 0, lines)
+    room = room_compiled(dx, dy, columns, model.H.size if model.full else 0, lines)
     for i in range(dy):
         if math.isinf(flat[i]):
             which[WRONG] = BAD_ROW
@@ -196,7 +196,7 @@ def _empty(packed: Packed, rank: int) -> Empty:
     model, lift = packed.ssm, packed.lift
     layout, values = (packed.layout, packed.values) if lift is None else (lift.layout, lift.values)
     dx, dy, full, mixed = int(layout[0]), int(layout[1]), bool(layout[2]), bool(layout[4])
-    room = _room(dx, dy, rank, int(layout[12]) if full else 0, 3 * dx if mixed else 1)
+    room = room_of(dx, dy, rank, int(layout[12]) if full else 0, 3 * dx if mixed else 1)
     which, head = np.arange(-PLACE, dx), np.zeros(room.m)
     which[:PLACE] = rank, rank, min(len(packed.offset), 1), 0, 0
     driven = model.input_matrix is not None or model.feedthrough is not None

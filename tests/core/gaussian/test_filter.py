@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
-from ssmts.core.gaussian._filter import ahead
+from ssmts.core.gaussian._ahead import ahead
 from ssmts.core.gaussian._forward import forward
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
