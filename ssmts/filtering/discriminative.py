@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
@@ -17,32 +15,19 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from .._containers import FloatArray, Table, column_mismatch, is_long, read_table
+from .._containers import FloatArray, column_mismatch, read_table
 from ..core.gaussian import filter, smooth
 from ..core.types import LinearGaussianSSM, State
 from ..distributions import Gaussian
-from ..exceptions import InputError, InputTypeError, TimeIndexError, TooShortError
+from ..exceptions import InputError, NumericalError, TimeIndexError, TooShortError
 from ..forecasts import Forecast
 from ..panel import _NO_STAMPS, Form, Rows, _fill, _ordered_outputs, align
-from ..timeindex import check_increasing, infer_axis, row_axis
+from ..timeindex import check_increasing
 from ._messages import Messages, calibration, learn_dynamics, messages, outer_products, symmetric
+from ._observed import Observed, observed, training_form
 
 SPARE_ROWS = 3  # beyond the number of states
 SHARP = 0.01  # a covariance from a regression has at least this share of the least eigenvalue of the constant one
-
-
-@dataclass(frozen=True)
-class _Observed:
-    """Rows of X: what the regressor gets, when they were, and which of them are missing."""
-
-    features: Any  # DataFrame or array
-    table: Table  # stamps only, for a frame
-    names: tuple[Hashable, ...] | None
-    missing: npt.NDArray[np.bool_]
-
-    def __getitem__(self, rows: npt.NDArray[np.bool_]) -> Any:
-        """Some of the rows, for the regressor."""
-        return self.features.iloc[rows] if isinstance(self.features, pd.DataFrame) else self.features[rows]
 
 
 class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -171,9 +156,9 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         regressor = RidgeCV() if self.regressor is None else self.regressor
-        seen = _observed(X, regressor)
+        seen = observed(X, regressor)
         target, table = align(read_table(y, "y"), seen.table)
-        form, steps = _form(seen, target, table, self.freq)
+        form, steps = training_form(seen, target, table, self.freq)
         known = ~np.isnan(target.values).any(axis=1)
         both = known & ~seen.missing
         n, k = int(both.sum()), target.values.shape[1]
@@ -303,7 +288,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         sample_weight : array of shape (n_times,), optional
         """
         mean = np.asarray(self.predict(X))
-        target, _ = align(read_table(y, "y"), _observed(X, self.regressor_).table)
+        target, _ = align(read_table(y, "y"), observed(X, self.regressor_).table)
         values = _ordered_outputs(self.form_, target, "y")
         known = ~np.isnan(values).any(axis=1)
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
@@ -325,10 +310,10 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         at = steps - steps[0]
         return rows, found.filtered_mean[at], found.filtered_cov[at]
 
-    def _read(self, X: Any, following: bool = False) -> tuple[tuple[_Observed, Rows], npt.NDArray[np.int64]]:
+    def _read(self, X: Any, following: bool = False) -> tuple[tuple[Observed, Rows], npt.NDArray[np.int64]]:
         """Rows of X, the answer to fill, and the step of each row."""
         check_is_fitted(self)
-        form, seen = self.form_, _observed(X, self.regressor_)
+        form, seen = self.form_, observed(X, self.regressor_)
         if seen.names is not None and form.features is not None and seen.names != form.features:
             raise InputError(column_mismatch(seen.names, form.features, "X"))
         n = seen.features.shape[1]
@@ -350,11 +335,11 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         rows = Rows(form, np.zeros(1, dtype=np.int64), (steps,), (np.arange(len(steps)),), seen.table.index)
         return (seen, rows), steps
 
-    def _model(self, seen: _Observed, steps: npt.NDArray[np.int64], first: int) -> tuple[LinearGaussianSSM, FloatArray]:
+    def _model(self, seen: Observed, steps: npt.NDArray[np.int64], first: int) -> tuple[LinearGaussianSSM, FloatArray]:
         """The linear Gaussian model of the rows on the grid from the step `first`, and its observations."""
         there = ~seen.missing
         r, k = self.dynamics_.coordinates.shape
-        answers = _rows(self.regressor_.predict(seen[there]), k) if there.any() else np.empty((0, k))
+        answers = _answers(self.regressor_, seen[there], k) if there.any() else np.empty((0, k))
         said = self._messages(seen[there], self.intercept_ + answers @ self.slope_.T)
         y = np.full((len(there), r), np.nan)
         y[there] = said.y
@@ -367,7 +352,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
             floor = SHARP * max(float(np.linalg.eigvalsh(cov)[0]), 0.0)
             r = len(cov)
             n = r * (r + 1) // 2
-            products = _rows(self.cov_regressor_.predict(features), n) if len(guess) else np.empty((0, n))
+            products = _answers(self.cov_regressor_, features, n) if len(guess) else np.empty((0, n))
             cov = symmetric(products, r)
         return messages(self.dynamics_, guess, cov, robust=self.robust, floor=floor)
 
@@ -382,59 +367,21 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         return (rows.wrap(m[None]), rows.wrap(np.sqrt(variance)[None])) if return_std else rows.wrap(m[None])
 
 
-def _observed(X: Any, regressor: Any) -> _Observed:
-    """Read X; a row is missing if there is nothing in it, or a NaN that the regressor does not take."""
-    if is_long(X):
-        raise InputTypeError("X is a long frame; pass one row a time, with the times as index.")
-    features: Any
-    names: tuple[Hashable, ...] | None
-    if isinstance(X, pd.Series):
-        X = X.to_frame()
-    if isinstance(X, pd.DataFrame):
-        if not X.shape[1]:
-            raise InputError(f"X has 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-        table = read_table(X.iloc[:, :0], "X", allow_no_columns=True)
-        features, names, blank = X, tuple(X.columns), np.asarray(X.isna())
-    else:
-        table = read_table(X, "X", ensure_2d=True)
-        features, names, blank = table.values, None, np.isnan(table.values)
-    if table.codes is not None:
-        raise InputError("X has an index (series, time); fit each series by itself, or put them after each other.")
-    inner = regressor.estimator if isinstance(regressor, MultiOutputRegressor) else regressor
-    takes = get_tags(inner).input_tags.allow_nan
-    return _Observed(features, table, names, np.asarray((np.all if takes else np.any)(blank, axis=1)))
-
-
-def _form(seen: _Observed, target: Table, table: Table, freq: Any) -> tuple[Form, npt.NDArray[np.int64]]:
-    """How the training rows look, and the step of each."""
-    time = table.time
-    if time is None:
-        axis, steps = row_axis(), np.arange(len(target.values))
-    else:
-        check_increasing(time)
-        axis = infer_axis([time], freq)
-        steps = axis.steps(time)
-    form = Form(
-        kind=target.kind,
-        ndim=target.ndim,
-        outputs=target.columns or tuple(range(target.values.shape[1])),
-        axis=axis,
-        indexed=time is not None,
-        keys=None,
-        level_names=() if table.index is None else tuple(table.index.names),
-        features=seen.names,
-        n_features=seen.features.shape[1],
-        long=None,
-        column_names=target.column_names,
-    )
-    return form, steps
-
-
 def _regress(regressor: Any, features: Any, states: FloatArray, cv: Any) -> tuple[Any, FloatArray]:
     """The regressor fitted to all rows, and its guess of each row from folds without it."""
     model = _several(clone(regressor), states)
     guess = _rows(cross_val_predict(model, features, _flat(states), cv=cv), states.shape[1])
     return model.fit(features, _flat(states)), guess
+
+
+def _answers(regressor: Any, features: Any, columns: int) -> FloatArray:
+    values = _rows(regressor.predict(features), columns)
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).any(axis=1).argmax())
+        raise NumericalError(
+            f"{type(regressor).__name__} answers {values[row]} to row {row} of the complete rows. Scale or clip what it gets."
+        )
+    return values
 
 
 def _several(regressor: Any, y: FloatArray) -> Any:

@@ -24,7 +24,7 @@ from ssmts.checks import EXPECTED_FAILURES
 from ssmts.core import gaussian
 from ssmts.core.linalg.lyapunov import solve_lyapunov
 from ssmts.core.types import LinearGaussianSSM
-from ssmts.exceptions import InputError, InputTypeError, TimeIndexError, TooShortError
+from ssmts.exceptions import InputError, InputTypeError, NumericalError, TimeIndexError, TooShortError
 from ssmts.filtering._messages import Dynamics, learn_dynamics
 
 A = np.array([[0.95, 0.1], [-0.1, 0.9]])
@@ -420,6 +420,9 @@ def test_refusals(task):
         arrays.predict(X)
     with pytest.raises(InputError, match="expecting 3 features"):
         arrays.predict(np.ones((2, 4)))
+    arrays.regressor_.coef_ = np.full_like(arrays.regressor_.coef_, np.nan)
+    with pytest.raises(NumericalError, match="RidgeCV answers"):
+        arrays.predict(np.ones((2, 3)))
     before = arrays.state_
     with pytest.raises(InputError):
         arrays.update(np.full((1, 3), np.inf))
