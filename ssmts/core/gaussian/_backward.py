@@ -15,16 +15,26 @@ from ssmts.core.types import Array, Index
 
 
 @part
+def padded(n: int) -> int:
+    """The length of lines of n numbers that the processor takes in whole bunches of 16, where that costs little memory."""
+    wide = (n + 15) // 16 * 16
+    return wide if 2 * wide <= 3 * n else n
+
+
+@part
 def smoothing_error(table: Array, i: int, r: Array, N: Array, Nk: Array) -> Any:
-    """The error u = v / S - K'r and its variance e = 1 / S + K'N K, without 1 / S where S is infinite; Nk <- N K."""
+    """The error u = v / S - K'r and its variance e = 1 / S + K'N K, without 1 / S where S is infinite; Nk <- N K.
+
+    Lines of N may be longer than there are states, and Nk as long as they (see `padded`); likewise below.
+    """
     n = r.size
     u, e = 0.0, 0.0
-    for j in range(n):
+    for j in range(Nk.size):
         Nk[j] = 0.0
     for j in range(n):
         k = table[i, K + j]
         u -= k * r[j]
-        for l in range(n):
+        for l in range(Nk.size):
             Nk[l] += k * N[j, l]
     for j in range(n):
         e += table[i, K + j] * Nk[j]
@@ -46,7 +56,7 @@ def step_back(
     for a in range(first, stop):
         j, x = place[index[H.col + a]], h[g + a]
         r[j] += x * u
-        for l in range(r.size):
+        for l in range(Nk.size):
             N[j, l] -= x * Nk[l]
         N[j, j] -= x * Nk[j]
         for l in range(r.size):
@@ -75,7 +85,7 @@ def cross_errors(
 
     The noises of the row are thought of as states that only it sees, so that N has lines for them too.
     """
-    n = Nk.size
+    n = Ne.shape[1]
     first, stop = index[H.ptr + i], index[H.ptr + i + 1]
     for j in range(i + 1, E.shape[0]):
         x = 0.0
@@ -160,18 +170,18 @@ def move_back(index: Index, value: Array, F: Block, t: int, moves: Moves, r: Arr
 @part
 def sandwich_back(index: Index, value: Array, F: Block, t: int, moves: Moves, N: Array, W: Array) -> None:
     """Take N back over a transition, N <- F[t]'N F[t]; names of states are those before it."""
-    g, n = start(F, t), N.shape[0]
+    g, n, wide = start(F, t), N.shape[0], N.shape[1]
     for s in range(moves.shears.size - 3, -1, -3):
         p, q, e = moves.place[moves.shears[s]], moves.place[moves.shears[s + 1]], moves.shears[s + 2]
         x = value[g + e] if e >= 0 else 0.0
         if p == q:
-            for j in range(n):
+            for j in range(wide):
                 N[p, j] *= x
             N[p, p] *= x
             for j in range(n):
                 N[j, p] = N[p, j]
         else:
-            for j in range(n):
+            for j in range(wide):
                 N[q, j] += x * N[p, j]
             N[q, q] += x * N[q, p]
             for j in range(n):

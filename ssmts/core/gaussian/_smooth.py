@@ -1,5 +1,6 @@
 """The smoother: states and disturbances given the whole series, by one pass back over the stored gains."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from ssmts.core.gaussian._backward import (
     correlate,
     cross_errors,
     move_back,
+    padded,
     rename_back,
     sandwich_back,
     smoothing_error,
@@ -19,10 +21,11 @@ from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._layout import Block, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._predict import new_moves
-from ssmts.core.gaussian._score import support_of
 from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, UNSEEN, K, S, V, clear_row, decorrelate
 from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
+
+ZERO = 1e-14  # a variance of an estimate below this fraction of the prior one is zero but for rounding
 
 
 @kernel
@@ -33,38 +36,49 @@ def back(
     place: Index,
     tables: Array,
     states: Index,
+    P: Array,
+    last_r: Array,
+    last_N: Array,
     ahead_r: Array,
     ahead_N: Array,
-    r: Array,
-    N: Array,
+    mean: Array,
+    cov: Array,
     u: Array,
     E: Array,
     r1: Array,
     N1: Array,
     N2: Array,
 ) -> None:
-    """Fill r[t] and N[t] of the filtered state, `ahead` of the state predicted from it (N on `states`), u[t] and E[t].
+    """Fill r and N of the state predicted from each row (N on `states`), cov[t] = P - P N P, u[t] and E[t]; mean[t] += P r.
 
-    The rows that began partly diffuse also get the next terms of r + r1 / kappa and N + N1 / kappa + N2 / kappa^2 (Durbin
-    and Koopman 2012, section 5.3, in the form that keeps N1 symmetric).
+    `place` is that before the first row and after the last, of whose next state `last` says what is known of rows behind y.
+    P, mean, r and N of `mean` and `cov` are those of the filtered state. The rows that began partly diffuse also get the next
+    terms of r + r1 / kappa and N + N1 / kappa + N2 / kappa^2 (Durbin and Koopman 2012, section 5.3, in the form that keeps
+    N1 symmetric).
     """
     model = unpack(index)
     n, dx, dy, H, rows = y.shape[0], model.dx, model.dy, model.H, r1.shape[0]
-    wide, width = K + 2 * dx + dy, tables.shape[2]
-    work = np.zeros((6 * dx + 9) * dx + dy * (wide + width + dx) + H.size)  # seen through windows, see `forward`
-    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    wide, width, line = K + 2 * dx + dy, tables.shape[2], padded(dx)
+    work = np.zeros((5 * dx + 9) * dx + (4 * dx + 2) * line + dy * (wide + width + dx) + H.size)  # see `forward`
+    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, line), 3 * dx * dx + line
     row, table = matrix(work, first, dy, wide), matrix(work, first + dy * wide, dy, width)
     first += dy * (wide + width)
     Ne, six = matrix(work, first, dy, dx), matrix(work, first + dy * dx, 6, dx)
     first += (dy + 6) * dx
-    rt, r1t = vector(work, first, dx), vector(work, first + dx, dx)
-    first += 2 * dx
-    Nt, N1t = matrix(work, first, dx, dx), matrix(work, first + dx * dx, dx, dx)
-    N2t = matrix(work, first + 2 * dx * dx, dx, dx)
+    rt, r1t, rs = vector(work, first, dx), vector(work, first + dx, dx), vector(work, first + 2 * dx, dx)
+    first += 3 * dx
+    N1t, N2t = matrix(work, first, dx, dx), matrix(work, first + dx * dx, dx, dx)
+    first += 2 * dx * dx
+    Nt, Ns = matrix(work, first, dx, line), matrix(work, first + dx * line, dx, line)
+    three = matrix(work, first + 2 * dx * line, 2 * dx + 1, line)
     h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
     index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
     clear_row(model, row)
     moves = new_moves(index, model, place, True)
+    for i in range(dx):
+        rt[i] = last_r[i]
+        for j in range(dx):
+            Nt[i, j] = last_N[i, j]
     for t in range(n - 1, -1, -1):
         for i in range(dx):
             ahead_r[t, i] = rt[place[i]]
@@ -72,17 +86,23 @@ def back(
             for j in range(states.size):
                 ahead_N[t, i, j] = Nt[place[states[i]], place[states[j]]]
         rename_back(moves)
-        if t < n - 1:
-            move_back(index, value, model.F, t, moves, rt, W)
-            sandwich_back(index, value, model.F, t, moves, Nt, W)
-        _keep(place, rt, Nt, r, N, t)
+        move_back(index, value, model.F, t, moves, rt, W)
+        sandwich_back(index, value, model.F, t, moves, Nt, W)
+        for i in range(dx):
+            p = place[i]
+            rs[i] = rt[p]
+            for j in range(dx):
+                Ns[i, j] = Nt[p, place[j]]
+        _look_ahead(P, t, rs, Ns, three, mean, cov)
         if t < rows:
-            if t < n - 1:
-                move_back(index, value, model.F, t, moves, r1t, W)
-                sandwich_back(index, value, model.F, t, moves, N1t, W)
-                sandwich_back(index, value, model.F, t, moves, N2t, W)
-            _keep(place, r1t, N1t, r1, N1, t)
-            _keep(place, r1t, N2t, r1, N2, t)
+            move_back(index, value, model.F, t, moves, r1t, W)
+            sandwich_back(index, value, model.F, t, moves, N1t, W)
+            sandwich_back(index, value, model.F, t, moves, N2t, W)
+            for i in range(dx):
+                r1[t, i] = r1t[place[i]]
+                for j in range(dx):
+                    N1[t, i, j] = N1t[place[i], place[j]]
+                    N2[t, i, j] = N2t[place[i], place[j]]
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
         g = 0 if model.full else start(H, t)
@@ -106,12 +126,44 @@ def back(
 
 
 @part
-def _keep(place: Index, r: Array, N: Array, to_r: Array, to_N: Array, t: int) -> None:
-    for i in range(r.size):
-        p = place[i]
-        to_r[t, i] = r[p]
-        for j in range(r.size):
-            to_N[t, i, j] = N[p, place[j]]
+def _look_ahead(P: Array, t: int, r: Array, N: Array, work: Array, mean: Array, cov: Array) -> None:
+    """mean[t] += P r and cov[t] = P - P N P for P[t]; work has a line more than twice those of N, and as long."""
+    n, line = N.shape
+    Pt, NP = matrix(work, 0, n, line), matrix(work, n * line, n, line)
+    sums = vector(work, 2 * n * line, line)
+    for i in range(n):
+        x = 0.0
+        for j in range(n):
+            Pt[i, j] = P[t, i, j]
+            x += P[t, i, j] * r[j]
+        mean[t, i] += x
+    for i in range(n):
+        _line_of_product(N, i, Pt, sums)
+        for j in range(line):
+            NP[i, j] = sums[j]
+    for i in range(n):
+        _line_of_product(Pt, i, NP, sums)
+        for j in range(i + 1):
+            x = Pt[i, j] - sums[j]
+            cov[t, i, j] = x
+            cov[t, j, i] = x
+
+
+@part
+def _line_of_product(A: Array, i: int, B: Array, out: Array) -> None:
+    """Line i of A B, four lines of B at a time."""
+    n = B.shape[0]
+    whole = n // 4 * 4
+    for j in range(out.size):
+        out[j] = 0.0
+    for k in range(0, whole, 4):
+        a, b, c, d = A[i, k], A[i, k + 1], A[i, k + 2], A[i, k + 3]
+        for j in range(out.size):
+            out[j] += a * B[k, j] + b * B[k + 1, j] + c * B[k + 2, j] + d * B[k + 3, j]
+    for k in range(whole, n):
+        a = A[i, k]
+        for j in range(out.size):
+            out[j] += a * B[k, j]
 
 
 @part
@@ -251,21 +303,27 @@ class Smoothed(NamedTuple):
 
 
 def smooth_pass(
-    packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, whole: bool = True
+    packed: Packed,
+    y: Array,
+    inputs: npt.ArrayLike | None,
+    state: State | None,
+    whole: bool = True,
+    after: tuple[Array, Array] | None = None,
 ) -> Smoothed:
-    """One pass forward and one back; N of all states, or only of those that shocks move if not `whole`."""
+    """One pass forward and one back; N of all states, or only of those that shocks move if not `whole`.
+
+    `after` is what rows behind those of y say about their first state, r and N.
+    """
     done = run(packed, y, inputs, state, GAINS | FILTERED)
     trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
     rows, P = len(trace.rank), trace.P
-    states = np.arange(dx) if whole else support_of(packed, ("process_cov",))
+    states = np.arange(dx) if whole else moved_by(shock_gain(packed, n))
     ahead_r, ahead_N = np.empty((n, dx)), np.empty((n, len(states), len(states)))
-    r, N, u, E = np.empty((n, dx)), np.empty((n, dx, dx)), np.zeros((n, dy)), np.zeros((n, dy, dy))
+    mean, cov, u, E = trace.m.copy(), np.empty((n, dx, dx)), np.zeros((n, dy)), np.zeros((n, dy, dy))
     r1, N1, N2 = np.empty((rows, dx)), np.empty((rows, dx, dx)), np.empty((rows, dx, dx))
-    tables = trace.row, states, ahead_r, ahead_N, r, N, u, E, r1, N1, N2
+    last = (np.zeros(dx), np.zeros((dx, dx))) if after is None else after
+    tables = trace.row, states, P, *last, ahead_r, ahead_N, mean, cov, u, E, r1, N1, N2
     back(packed.layout, packed.values, done.y, np.arange(dx), *tables)
-    mean, cov = trace.m + dot(P, r), N
-    np.matmul(P @ N, P, out=cov)
-    np.subtract(P, cov, out=cov)
     if rows:
         columns = np.arange(trace.A.shape[2]) < trace.rank[:, None]
         A = trace.A * columns[:, None, :]
@@ -287,16 +345,71 @@ def disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u:
     Of many series, mean, r and u have a leading axis, and so have the fields of the result that depend on them.
     """
     n = len(cov)
-    R, Q = over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.process_cov, n)
-    QG = Q if packed.ssm.process_loading is None else Q @ over_time(packed.ssm.process_loading, n).swapaxes(1, 2)
-    noise, noise_known = dot(R, u), R @ E @ R
-    moved = QG if N.shape[-1] == QG.shape[-1] else QG[..., support_of(packed, ("process_cov",))]
-    shock, shock_known = dot(QG, r), moved @ N @ moved.swapaxes(1, 2)
-    auxiliary = standardised(noise, noise_known, R), standardised(shock, shock_known, Q)
-    return SmoothResult(mean, cov, noise, R - noise_known, shock, Q - shock_known, *auxiliary)
+    R, Q, gain = over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.process_cov, n), shock_gain(packed, n)
+    noise, shock = _times(R, u), _times(gain, r)
+    moved = gain if N.shape[-1] == gain.shape[-1] else gain[..., moved_by(gain)]
+    noise_cov, noise_scale = _remaining(R, E, R)
+    shock_cov, shock_scale = _remaining(moved, N, Q)
+    return SmoothResult(mean, cov, noise, noise_cov, shock, shock_cov, noise * noise_scale, shock * shock_scale)
 
 
-def standardised(values: Array, cov: Array, prior: Array, zero: float = 1e-14) -> Any:
+def shock_gain(packed: Packed, n: int) -> Array:
+    """Q G', which takes what the rows ahead say about a state to what they say about its shock."""
+    Q, loading = over_time(packed.ssm.process_cov, n), packed.ssm.process_loading
+    return Q if loading is None else np.asarray(Q @ over_time(loading, n).swapaxes(1, 2))
+
+
+def moved_by(gain: Array) -> Index:
+    """The states that shocks move."""
+    return np.flatnonzero((gain != 0).any(axis=(0, 1)))
+
+
+def _times(matrices: Array, vectors: Array) -> Array:
+    return vectors @ matrices[0].T if len(matrices) == 1 else dot(matrices, vectors)
+
+
+def _remaining(gain: Array, N: Array, prior: Array) -> tuple[Array, Array]:
+    """The covariances prior - gain N gain' of disturbances, and 1 / the standard deviations of their estimates."""
+    n, size, active = len(N), prior.shape[1], np.flatnonzero((gain != 0).any(axis=(0, 2)))
+    cov, scale = np.empty((n, size, size)), np.empty((n, size))
+    work = np.empty(N.shape[1])
+    remaining(*map(np.ascontiguousarray, (gain[:, active], N, prior)), active, work, cov, scale)
+    return cov, scale
+
+
+@kernel
+def remaining(gain: Array, N: Array, prior: Array, active: Index, work: Array, cov: Array, scale: Array) -> None:
+    """Fill cov[t] = prior[t] - gain[t] N[t] gain[t]' and scale[t] = 1 / the roots of what is taken off its diagonal.
+
+    Scale is NaN where that is zero but for rounding, as in `standardised`. Gains, of the `active` disturbances alone, and
+    priors may be the same for all rows.
+    """
+    n, size, states = cov.shape[0], cov.shape[1], N.shape[1]
+    for t in range(n):
+        g, p = min(t, gain.shape[0] - 1), min(t, prior.shape[0] - 1)
+        whole, out = vector(prior, p * size * size, size * size), vector(cov, t * size * size, size * size)
+        for i in range(size * size):
+            out[i] = whole[i]
+        for i in range(size):
+            scale[t, i] = np.nan
+        for a in range(active.size):
+            i = active[a]
+            for k in range(states):
+                work[k] = 0.0
+            for l in range(states):
+                for k in range(states):
+                    work[k] += gain[g, a, l] * N[t, l, k]
+            for b in range(a + 1):
+                x = 0.0
+                for k in range(states):
+                    x += work[k] * gain[g, b, k]
+                cov[t, i, active[b]] = prior[p, i, active[b]] - x
+                cov[t, active[b], i] = cov[t, i, active[b]]
+                if a == b and x > ZERO * prior[p, i, i]:
+                    scale[t, i] = 1.0 / math.sqrt(x)
+
+
+def standardised(values: Array, cov: Array, prior: Array, zero: float = ZERO) -> Any:
     """Values over their standard deviation, NaN where the variance is zero but for rounding, `zero` of that before."""
     variance, most = np.diagonal(cov, axis1=1, axis2=2), np.diagonal(prior, axis1=1, axis2=2)
     known = variance > zero * most

@@ -11,6 +11,7 @@ from ssmts.core.linalg.riccati import Riccati, solve_riccati
 from ssmts.core.types import Array, Index
 from ssmts.exceptions import NumericalError
 
+EXPLOSIVE = 1.0 + 1e-3  # size of a root of the transition from which on a pass back loses digits
 ERROR = 1e-11  # what the distance to the steady state may add up to, relative to the covariance
 ZEROS = 8  # entries of a dense matrix that cost as much as one of a sparse one
 
@@ -64,6 +65,14 @@ def _solve(packed: Packed) -> Steady | str:
     return Steady(found, np.ascontiguousarray(H), whiten, seen, ahead, back, size, log_det, dense)
 
 
+def explosive(packed: Packed) -> str:
+    """Why passes back over a steady state lose digits, or an empty text."""
+    if "explosive" not in packed.derived:
+        roots = np.linalg.eigvals(over_time(packed.ssm.transition, 1)[0])
+        packed.derived["explosive"] = bool(np.abs(roots).max(initial=0.0) > EXPLOSIVE)
+    return "the transition is explosive, so that rounding grows on the way back" if packed.derived["explosive"] else ""
+
+
 def look_back(packed: Packed, known: Steady, w: Array, place: Index, ahead: Array) -> Array:
     """What whitened innovations say about the first state, and in `ahead` about those predicted from each row."""
     r = np.zeros(len(place))
@@ -82,6 +91,20 @@ def innovate(packed: Packed, known: Steady, b: Array, y: Array, m: Array, predic
     else:
         sparse_forward(packed.layout, packed.values, b, y, place, found.gain, m, v, predicted)
     return v, place
+
+
+def information(known: Steady, n: int) -> Array:
+    """The sum of A'^t H' S^-1 H A^t over n rows."""
+    A, n_states = known.found.closed_loop, len(known.size)
+    one = known.seen @ known.seen.T
+    total, power = np.zeros((n_states, n_states)), np.eye(n_states)
+    for bit in bin(n)[2:] if n else "":
+        total = total + power.T @ total @ power
+        power = power @ power
+        if bit == "1":
+            total = one + A.T @ total @ A
+            power = power @ A
+    return total
 
 
 def wait_for(known: Steady, P: Array, n: int) -> int:

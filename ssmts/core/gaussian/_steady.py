@@ -37,8 +37,9 @@ from ssmts.core.gaussian._forward import (
 )
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._steadiness import Steady, innovate, look_back, needed, rows_of, steady, wait_for
+from ssmts.core.gaussian._steadiness import Steady, information, innovate, look_back, needed, rows_of, steady, wait_for
 from ssmts.core.gaussian._steady_score import refuses_score, score_steady, span
+from ssmts.core.gaussian._steady_smooth import refuses_smooth, smooth_steady
 from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, FilterResult, State, TimeVarying
 
@@ -63,12 +64,15 @@ def pays(job: Job) -> bool:
         return True
     entries = len(packed.parts[0].col) if len(packed.parts[1][0]) else 0  # if the transition mixes states
     sequential = n * (100 * dy + 0.06 * (entries * dx + dy * dx * dx))
+    sequential *= 3 if job.task == "smooth" else 1
     riccati = 250_000 + 12 * dx**3
     if sequential < 2 * (riccati + n * (10 + dx * (dx + 2 * dy)) if complete else riccati):
         return False
     known = steady(packed)
     if complete or isinstance(known, str):
         return True
+    if job.task == "smooth":
+        return not np.isnan(job.y).any()
     if job.task == "score":
         return bool(n > 4 * span(known, packed, n))
     holes = np.isnan(job.y).any(axis=-1).reshape(-1, n).sum(axis=1).max(initial=0)
@@ -108,9 +112,11 @@ def refuses(job: Job) -> str:
     if varying:
         return f"{', '.join(varying)} changes with time"
     known = steady(job.packed)
-    if isinstance(known, str) or job.task != "score":
-        return known if isinstance(known, str) else ""
-    return refuses_score(job, known)
+    if isinstance(known, str):
+        return known
+    if job.task == "score":
+        return refuses_score(job, known)
+    return refuses_smooth(job, known) if job.task == "smooth" else ""
 
 
 def loglik_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Likelihood:
@@ -129,7 +135,7 @@ def _corrected(
     b, y = drive(packed, y, inputs)
     m, P, factor = begin(packed, state)
     (n, dy), (dx, rank) = y.shape, factor.shape
-    M = _information(known, n)
+    M = information(known, n)
     D = _difference(known.found.predicted_cov, P, factor)
     I_MD = np.eye(dx) + M @ D
     if np.linalg.cond(I_MD) > 1 / CLEAR:
@@ -177,20 +183,6 @@ def _pass(packed: Packed, known: Steady, b: Array, y: Array, m: Array) -> tuple[
     v, place = innovate(packed, known, b, y, m, NONE)
     w = v @ known.whiten.T
     return w, look_back(packed, known, w, place, NONE)
-
-
-def _information(known: Steady, n: int) -> Array:
-    """The sum of A'^t H' S^-1 H A^t over n rows."""
-    A, n_states = known.found.closed_loop, len(known.size)
-    one = known.seen @ known.seen.T
-    total, power = np.zeros((n_states, n_states)), np.eye(n_states)
-    for bit in bin(n)[2:] if n else "":
-        total = total + power.T @ total @ power
-        power = power @ power
-        if bit == "1":
-            total = one + A.T @ total @ A
-            power = power @ A
-    return total
 
 
 def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
@@ -258,12 +250,14 @@ RUNG = Rung(
     "operations a row and log2(n_times) times 6 n_states^3, others the sequential cost until the covariance has settled, "
     "and 2 n_states n_obs a row from there",
     claims="time-invariant models (offsets and inputs may vary) whose Riccati equation has a solution, with a regular "
-    "innovation_cov; scores of complete series without explosive roots, "
-    "six times as long as it takes to settle; to 1e-9, and to 1e-6 where "
-    "the diffuse start itself is ill conditioned (few harmonics of a long season), which the sequential rung gets wrong",
+    "innovation_cov; smoothers and scores of complete series without explosive roots, the former as long as it takes to "
+    "settle, the latter six times as long; to 1e-9, and to 1e-6 where the diffuse start itself is ill conditioned (few "
+    "harmonics of a long season), which the sequential rung gets wrong; smoothers of the rows of such a start as near to it "
+    "as the square root",
     refuses=refuses,
     pays=pays,
     loglik=loglik_steady,
     filter=filter_steady,
+    smooth=smooth_steady,
     score=score_steady,
 )

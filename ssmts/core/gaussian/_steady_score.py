@@ -22,7 +22,7 @@ from ssmts.core.gaussian._shared import (
     forward_means,
     quadratic_score,
 )
-from ssmts.core.gaussian._steadiness import Steady, innovate, look_back, needed, rows_of, wait_for
+from ssmts.core.gaussian._steadiness import Steady, explosive, innovate, look_back, needed, rows_of, wait_for
 from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 
@@ -36,9 +36,6 @@ def span(known: Steady, packed: Packed, n: int) -> int:
     return int(packed.factor.shape[1]) + 3 * wait_for(known, 2 * known.found.predicted_cov, n) + SPARE
 
 
-EXPLOSIVE = 1.0 + 1e-3  # size of a root of the transition from which on derivatives lose digits
-
-
 def refuses_score(job: Job, known: Steady) -> str:
     """Why the score needs more than a steady state."""
     if np.isnan(job.y).any():
@@ -46,8 +43,8 @@ def refuses_score(job: Job, known: Steady) -> str:
     fields = [name for name in BY_ROWS if name in job.names]
     if fields and (job.inputs is not None or any(isinstance(getattr(job.packed.ssm, f), TimeVarying) for f in fields)):
         return f"a score of {', '.join(fields)} row by row is wanted"
-    if np.abs(np.linalg.eigvals(np.asarray(job.packed.ssm.transition, dtype=float))).max(initial=0.0) > EXPLOSIVE:
-        return "the transition is explosive, so that rounding grows on the way back"
+    if explosive(job.packed):
+        return explosive(job.packed)
     n = job.y.shape[-2]
     if 2 * span(known, job.packed, n) > n:
         return "the covariance does not settle within a sixth of the rows"

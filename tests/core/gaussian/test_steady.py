@@ -73,6 +73,60 @@ NAMES = (
 )
 
 
+@given(seed=st.integers(0, 10**6), n=st.integers(60, 400))
+@settings(max_examples=40, deadline=None)
+def test_smoothers_of_complete_series_are_the_sequential_ones(seed, n):
+    """From the rows on that resolve a diffuse start: it may be so ill conditioned that no two rungs agree there."""
+    ssm, y = drawn(seed, n)
+    packed = gaussian.pack(ssm, n)
+    if not _steady.refuses(Job("smooth", packed, y, None, None, ())):
+        got, want = (gaussian.smooth(packed, y, method=m) for m in ("steady", "sequential"))
+        late = slice(packed.factor.shape[1], None)
+        for field, other in zip(got[:-2], want[:-2], strict=True):  # residuals divide by what may be rounding
+            close(field[late], other[late])
+    state = gaussian.filter(packed, y[:20]).state
+    if not _steady.refuses(Job("smooth", packed, y[20:], state, None, ())):
+        got, want = (gaussian.smooth(packed, y[20:], method=m, state=state) for m in ("steady", "sequential"))
+        for field, other in zip(got[:-2], want[:-2], strict=True):
+            close(field, other)
+
+
+def test_a_smoother_whose_ends_meet_before_either_has_settled():
+    """The slow roots of a slope and a season take most of the series to settle from its start, and as long from its end."""
+    model = Composition([Trend(), DummySeason(12)])
+    rng = np.random.default_rng(3)
+    n = 4000
+    y = np.cumsum(rng.normal(size=n) * 0.5 + 0.01)[:, None] + np.resize(rng.normal(size=12), n)[:, None]
+    packed = gaussian.pack(model.build(np.array([1.0, 0.3, 1e-4, 0.02])), n)
+    same(*(gaussian.smooth(packed, y, method=m) for m in ("steady", "sequential")), 1e-9)
+    with pytest.raises(InputError, match="does not settle within the rows"):
+        gaussian.smooth(packed, y[:1000], method="steady")
+    y[2000] = np.nan
+    with pytest.raises(InputError, match="complete series"):
+        gaussian.smooth(packed, y, method="steady")
+
+
+def test_the_nile_is_smoothed_as_published(nile):
+    """Durbin and Koopman's example, as in the test of the sequential smoother."""
+    result = gaussian.smooth(level(), nile, method="steady")
+    want = [1111.66831913, 1110.85766462, 1105.26556731, 804.04959567, 798.37029261]
+    np.testing.assert_allclose(result.smoothed_mean[[0, 1, 2, 98, 99], 0], want, rtol=1e-10)
+    want = [4032.15794181, 3242.93007322, 2326.75686981, 4032.15794181]
+    np.testing.assert_allclose(result.smoothed_cov[[0, 1, 50, 99], 0, 0], want, rtol=1e-10)
+
+
+def test_smoothers_with_inputs_and_offsets():
+    rng = np.random.default_rng(5)
+    ssm = level()._replace(
+        state_offset=TimeVarying(rng.normal(size=(200, 1)) * 30),
+        obs_offset=np.array([5.0]),
+        input_matrix=np.array([[10.0, -20.0]]),
+        feedthrough=np.array([[1.0, 2.0]]),
+    )
+    y, inputs = 1000 + 100 * rng.normal(size=(200, 1)), rng.normal(size=(200, 2))
+    same(*(gaussian.smooth(ssm, y, inputs, method=m) for m in ("steady", "sequential")), 1e-9)
+
+
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
 def test_scores_of_long_series_are_the_sequential_ones(seed):
@@ -243,9 +297,10 @@ def test_auto_takes_it_where_it_pays():
     assert chosen("loglik", y) == "steady"
     assert chosen("filter", y) == "steady"
     assert chosen("loglik", y[:100]) == "sequential"
-    assert chosen("smooth", y) == "sequential"
+    assert chosen("smooth", y) == "steady"
     y[::20] = np.nan
     assert chosen("loglik", y) == "sequential"
+    assert chosen("smooth", y) == "sequential"
     assert (
         chosen("loglik", y, ssm._replace(obs_cov=TimeVarying(np.broadcast_to(np.eye(4), (5000, 4, 4))))) == "sequential"
     )
