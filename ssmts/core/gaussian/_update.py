@@ -84,12 +84,17 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row:
 
 @rare
 def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Array) -> bool:
-    """C, r and C^-1 H for the entries that are observed; lines of C for the others stay those of the identity."""
+    """C, r and C^-1 H for the entries that are observed; lines of C for the others stay those of the identity.
+
+    What rounding leaves of a pivot that is zero grows by `loss`, the most that cancelled in one before it.
+    """
     H, dy, c = model.H, model.dy, K + 2 * model.dx
     R, g = noise(model, t), start(H, t)
+    loss = 1.0
     for e in range(H.size):
         h[e] = value[g + e]
     for i in range(dy):
+        floor = max(REDUNDANT, 10 * ROUNDING * loss)
         total = value[R + i * dy + i]
         r = total
         for j in range(i):
@@ -100,7 +105,7 @@ def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Arr
             for k in range(j):
                 x -= row[i, c + k] * row[j, c + k] * row[k, NOISE]
             if row[j, NOISE] == 0.0:
-                if abs(x) > CONTRADICTION * math.sqrt(total * value[R + j * dy + j]):
+                if abs(x) > max(CONTRADICTION, math.sqrt(floor)) * math.sqrt(total * value[R + j * dy + j]):
                     return False
                 continue
             row[i, c + j] = x / row[j, NOISE]
@@ -110,9 +115,11 @@ def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Arr
                 while index[H.col + e] != index[H.col + f]:
                     e += 1
                 h[e] -= row[i, c + j] * h[f]
-        if r < -REDUNDANT * total:
+        if r < -floor * total:
             return False
-        row[i, NOISE] = 0.0 if r < REDUNDANT * total else r
+        row[i, NOISE] = 0.0 if r < floor * total else r
+        if row[i, NOISE] > 0.0 and not math.isnan(row[i, Y]):
+            loss = max(loss, total / r)
     return True
 
 
