@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
+    "GaussianProcessForecaster": "forecasting.gaussian_process",
     "InnovationDetector": "detection.innovation",
     "KalmanFilter": "filtering.kalman",
     "KalmanImputer": "filtering.smoother",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,12 @@ from pandas.tseries.frequencies import to_offset
 from ._calendar import DAY_NS, FixedGrid, Flags, Grid, Integers, calendar_grid, fixed_length
 from .exceptions import FrequencyError, InputTypeError, PersistError, TimeIndexError
 
-Kind = Literal["datetime", "period", "integer"]
+Kind = Literal["datetime", "period", "integer", "number"]
 Unit = Literal["s", "ms", "us", "ns"]
 Stamp = pd.Timestamp | pd.Period | int
 
 TICKS_PER_DAY: dict[Unit, int] = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": DAY_NS}
-_HOLDS = {"datetime": "date-times", "period": "periods", "integer": "integers"}
+_HOLDS = {"datetime": "date-times", "period": "periods", "integer": "integers", "number": "numbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class TimeAxis:
     >>> axis.stamps(4, 2).strftime("%Y-%m-%d").tolist()
     ['2024-05-31', '2024-06-30']
     """
+
+    regular: ClassVar[bool] = True  # unlike `StampAxis`
 
     kind: Kind
     freq: pd.offsets.BaseOffset | int
@@ -245,6 +247,10 @@ class TimeAxis:
             return self.origin + step * cast(int, self.freq)
         return cast(Stamp, self.at(np.array([step]))[0])
 
+    def lengths(self, steps: Integers) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Differences of steps in the unit of time, which is a step."""
+        return np.asarray(steps, dtype=np.float64)
+
     def format(self, step: int) -> str:
         """Text of the stamp of a step; a date alone where the stamps of the axis are midnights."""
         stamp = self.stamp(step)
@@ -307,8 +313,8 @@ def row_axis() -> TimeAxis:
     return TimeAxis("integer", 1, 0)
 
 
-def kind_of(index: pd.Index) -> Kind:
-    """Kind of the stamps of an index.
+def kind_of(index: pd.Index, *, numbers: bool = False) -> Kind:
+    """Kind of the stamps of an index; with `numbers`, any number is a stamp.
 
     Raises
     ------
@@ -327,6 +333,8 @@ def kind_of(index: pd.Index) -> Kind:
         raise InputTypeError(f"A time index has one level, received the levels {list(index.names)}.")
     if pd.api.types.is_integer_dtype(index.dtype):
         return "integer"
+    if numbers and pd.api.types.is_float_dtype(index.dtype):
+        return "number"
     if len(index) and all(isinstance(stamp, pd.Timestamp) for stamp in index):
         zones = dict.fromkeys(str(stamp.tz) for stamp in index)
         raise TimeIndexError(

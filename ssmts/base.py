@@ -28,6 +28,7 @@ from .panel import (
     Panel,
     Rows,
     SeriesRows,
+    Steps,
     _ordered_outputs,
     align,
     is_long_of,
@@ -48,6 +49,7 @@ class Capabilities:
     pooled: bool = False  # one set of parameters for all series of a panel
     paths: bool = True  # draws paths jointly over the horizon
     recurrent: bool = True  # `update` costs the new rows only, whatever came before
+    irregular: bool = False  # takes stamps without a frequency as they are
 
 
 class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -100,15 +102,15 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         InputError, InputTypeError
             Stamps, values or shapes that cannot be used; the message names the place. What was fitted before stays.
         """
-        form, panel = read_training(X, y, freq=self.freq)
+        form, panel = read_training(X, y, freq=self.freq, irregular=self.capabilities.irregular)
         maps = None
         scaled = panel
         if self.target_transform is not None:
             maps = [
-                TargetMap.fit(self.target_transform, values, form.label(i), partial(_stamp, form, int(panel.start[i])))
+                TargetMap.fit(self.target_transform, values, form.label(i), partial(_stamp, form, panel.steps(i)))
                 for i, values in enumerate(panel.y)
             ]
-            scaled = Panel(tuple(m.forward(values) for m, values in zip(maps, panel.y)), panel.X, panel.start)
+            scaled = replace(panel, y=tuple(m.forward(values) for m, values in zip(maps, panel.y)))
         fitted = self._fit(form, scaled)
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(fitted)
@@ -196,7 +198,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         changed = self._update(news)
         last = self.last_.copy()
         for new in news:
-            last[new.series] += len(new.y)
+            last[new.series] = new.steps[-1] if new.steps is not None else last[new.series] + len(new.y)
         self.__dict__.update(changed)
         self.last_ = last
         return self
@@ -252,18 +254,18 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return rows, parts[0] if len(parts) == 1 else Stacked(parts)
 
     def _series_answer(self, series: int, steps: np.ndarray, X: FloatArray | None) -> Distribution:
-        last, trained_until = int(self.last_[series]), int(self.trained_until_[series])
+        last, trained_until = self.last_[series].item(), self.trained_until_[series].item()
         future = steps > last
         if future.all():
             return self._forecast(series, steps - last, X)
         between = ~future & (steps > trained_until)
         if between.any():
-            where = self.form_.axis.format(int(steps[between][0]))
+            where = self.form_.axis.format(steps[between][0].item())
             raise TimeIndexError(
                 f"{where}{self.form_.label(series)} was seen by update, which keeps no rows. Ask for rows after "
                 f"{self.form_.axis.format(last)}, or fit on all rows to predict within them."
             )
-        mean, variance = self._in_sample(series, steps[~future])
+        mean, variance = self._in_sample(series, steps[~future], None if X is None else X[~future])
         if future.any():
             later = self._forecast(series, steps[future] - last, None if X is None else X[future])
             if not isinstance(later, Gaussian):
@@ -275,21 +277,28 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             variance = np.concatenate([variance, later.variance()[0]])[order]
         return Gaussian(mean[None], variance[None])
 
-    def _in_sample(self, series: int, steps: np.ndarray) -> tuple[FloatArray, FloatArray]:
+    def _in_sample(self, series: int, steps: np.ndarray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """One-step-ahead predictions of training rows; `X` has a row for each of the steps asked for."""
         form = self.form_
         if self.rows_ is None:
             raise SsmtsError(
                 "Predictions within the training rows need them, and they were not saved: save(..., data=True), or fit again."
             )
-        start = int(self.rows_.start[series])
+        start = self.rows_.start[series].item()
         if steps[0] < start:
             raise TimeIndexError(
-                f"{form.axis.format(int(steps[0]))} lies before the first training row{form.label(series)}, {form.axis.format(start)}."
+                f"{form.axis.format(steps[0].item())} lies before the first training row{form.label(series)}, {form.axis.format(start)}."
             )
-        y = self._model_rows(series)
-        mean, variance = self._one_step(series, y, None if self.rows_.X is None else self.rows_.X[series])
+        at = self.rows_.steps(series)
+        y, given = self._model_rows(series), None if self.rows_.X is None else self.rows_.X[series]
+        if self.rows_.at is not None:  # other stamps than those of the rows are missing rows
+            at, y, given = _among(at, y, given, steps, X)
+        mean, variance = (
+            self._one_step(series, y, given) if self.rows_.at is None else self._one_step_at(series, at, y, given)
+        )
         mean = np.where(np.isinf(variance), np.nan, mean)  # nothing was known yet
-        return mean[steps - start], variance[steps - start]
+        asked = np.searchsorted(at, steps)
+        return mean[asked], variance[asked]
 
     def _model_rows(self, series: int) -> FloatArray:
         """Training rows of a series on the model's scale."""
@@ -301,7 +310,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """New rows of a series on the model's scale."""
         assert self.maps_ is not None
         form, i = self.form_, new.series
-        return self.maps_[i].forward(new.y, form.label(i), partial(_stamp, form, int(self.last_[i]) + 1))
+        at = self.last_[i] + 1 + np.arange(len(new.y)) if new.steps is None else new.steps
+        return self.maps_[i].forward(new.y, form.label(i), partial(_stamp, form, at))
 
     def _target_table(self, X: Any, y: Any) -> FloatArray:
         """Observed values, in the caller's row order."""
@@ -318,14 +328,27 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return _ordered_outputs(self.form_, target, "y")
 
 
-def _stamp(form: Form, first: int, row: int) -> str:
-    """Words for a row that stands some rows after the step `first`."""
-    return form.axis.format(first + row) if form.indexed else f"row {first + row}"
+def _stamp(form: Form, steps: Steps, row: int) -> str:
+    """Words for one of the rows at these steps."""
+    return form.axis.format(steps[row].item()) if form.indexed else f"row {steps[row]}"
+
+
+def _among(
+    at: Steps, y: FloatArray, X: FloatArray | None, asked: Steps, X_asked: FloatArray | None
+) -> tuple[Steps, FloatArray, FloatArray | None]:
+    """Rows with missing ones where others are asked for."""
+    other = ~np.isin(asked, at)
+    every = np.concatenate([at, asked[other]])
+    order = np.argsort(every, kind="stable")
+    y = np.concatenate([y, np.full((int(other.sum()), y.shape[1]), np.nan)])[order]
+    if X is not None and X_asked is not None:
+        X = np.concatenate([X, X_asked[other]])[order]
+    return every[order], y, X
 
 
 def _past_rows(form: Form, panel: Panel) -> Any:
     """Training rows in the caller's kind."""
-    steps = tuple(np.arange(s, s + len(y)) for s, y in zip(panel.start, panel.y))
+    steps = tuple(panel.steps(i) for i in range(len(panel.y)))
     ends = np.cumsum([0] + [len(y) for y in panel.y])
     positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
     rows = Rows(form, np.arange(len(steps)), steps, positions)
@@ -357,7 +380,7 @@ def _naive_error(values: FloatArray) -> FloatArray:
 
 def _quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
     """The common case of a stream, one series without covariates that goes on where it stopped; None for all else."""
-    if form.keys is not None or form.n_features is not None:
+    if form.keys is not None or form.n_features is not None or not form.axis.regular:
         return None
     if type(X) is np.ndarray and not form.indexed and X.dtype == np.float64:
         values = X

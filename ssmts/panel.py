@@ -25,8 +25,9 @@ from ._containers import (
     read_long,
     read_table,
 )
-from .exceptions import FutureRowsError, InputError, InputTypeError, TimeIndexError, UnknownSeriesError
-from .timeindex import TimeAxis, check_increasing, infer_axis, kind_of, row_axis
+from ._stampaxis import Axis, StampAxis, stamp_axis
+from .exceptions import FrequencyError, FutureRowsError, InputError, InputTypeError, TimeIndexError, UnknownSeriesError
+from .timeindex import check_increasing, infer_axis, kind_of, row_axis
 
 __all__ = ["Form", "Long", "Panel", "Rows", "SeriesRows", "read_future", "read_new", "read_training"]
 
@@ -37,6 +38,7 @@ _NO_STAMPS = (
 _LONGEST_GAP = 1_000_000  # steps; beyond it a stamp is wrong rather than a sensor silent, and NaN rows fill the memory
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
+Steps = np.ndarray[Any, Any]  # int64, or float64 on an axis of numbers
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Form:
     kind: str  # container of y and of every answer: "array", "pandas" or "long"
     ndim: int  # 1 when y was one-dimensional
     outputs: tuple[Hashable, ...]  # column names of y
-    axis: TimeAxis
+    axis: Axis
     indexed: bool  # whether fit saw an index
     keys: tuple[Hashable, ...] | None  # names of the series; None for a single one
     level_names: tuple[Hashable, ...]  # names of the index levels
@@ -67,25 +69,35 @@ class Form:
 
 @dataclass(frozen=True)
 class Panel:
-    """The rows of every series on the regular grid; absent rows are NaN in `y` and 0 in `X`."""
+    """The rows of every series on the regular grid, where absent ones are NaN in `y` and 0 in `X`; or as they come, with their steps."""
 
     y: tuple[FloatArray, ...]  # each (n_times, n_outputs)
     X: tuple[FloatArray, ...] | None  # each (n_times, n_features)
-    start: IntArray  # (n_series,) step of the first row
+    start: Steps  # (n_series,) step of the first row
+    at: tuple[Steps, ...] | None = None  # each (n_times,), where there is no grid
+
+    def steps(self, series: int) -> Steps:
+        """Step of each row of a series."""
+        if self.at is not None:
+            return self.at[series]
+        return np.arange(self.start[series], self.start[series] + len(self.y[series]))
 
     @property
-    def last(self) -> IntArray:
+    def last(self) -> Steps:
         """Step of the last row of each series."""
+        if self.at is not None:
+            return np.array([steps[-1] for steps in self.at])
         return self.start + np.array([len(y) for y in self.y], dtype=np.int64) - 1
 
 
 @dataclass(frozen=True)
 class SeriesRows:
-    """New rows of one series, from the row after its last one on."""
+    """New rows of one series, from the row after its last one on; or as they come, with their steps."""
 
     series: int
     y: FloatArray  # (n_new, n_outputs)
     X: FloatArray | None
+    steps: Steps | None = None  # (n_new,), where there is no grid
 
 
 @dataclass(frozen=True)
@@ -94,13 +106,15 @@ class Rows:
 
     form: Form
     series: IntArray  # (S,) which series
-    steps: tuple[IntArray, ...]  # of each: steps asked for
+    steps: tuple[Steps, ...]  # of each: steps asked for
     positions: tuple[IntArray, ...]  # of each: row in the answer
     index: pd.Index | None = None  # the caller's own index, given back as it is
 
     @classmethod
     def following(cls, form: Form, last: IntArray, horizon: int) -> Rows:
         """The next rows of every series, one series after the other."""
+        if isinstance(form.axis, StampAxis):
+            form.axis.refuse_count(horizon)
         n = form.n_series
         steps = tuple(np.arange(t + 1, t + horizon + 1) for t in last)
         return cls(form, np.arange(n), steps, tuple(np.arange(i * horizon, (i + 1) * horizon) for i in range(n)))
@@ -160,9 +174,9 @@ class Rows:
             return self.index
         form, axis = self.form, self.form.axis
         if form.keys is None:
-            steps = self.steps[0]
-            return axis.stamps(int(steps[0]), len(steps))
-        steps = np.empty(self.n_rows, dtype=np.int64)
+            first = self.steps[0]
+            return axis.stamps(int(first[0]), len(first)) if axis.regular else axis.at(first)
+        steps: Any = np.empty(self.n_rows, dtype=self.steps[0].dtype)
         owner = np.empty(self.n_rows, dtype=np.int64)
         for series, s, p in zip(self.series, self.steps, self.positions):
             steps[p], owner[p] = s, series
@@ -194,8 +208,11 @@ class Rows:
         return frame.to_native()
 
 
-def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Panel]:
-    """Read what `fit` was given: covariates and target, the target alone, or a long frame."""
+def read_training(X: Any, y: Any = None, *, freq: Any = None, irregular: bool = False) -> tuple[Form, Panel]:
+    """Read what `fit` was given: covariates and target, the target alone, or a long frame.
+
+    With `irregular`, stamps without a frequency are taken as they are.
+    """
     if is_long(X):
         if y is not None:
             raise InputTypeError("A long frame holds its own target: call fit(frame) without y.")
@@ -206,15 +223,15 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Pan
     else:
         covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=_is_frame(X))
         target, covariates = align(read_table(y, "y"), covariates)
-    axis, steps = _grid_steps(target, freq)
+    axis, steps = _axis_steps(target, freq, irregular)
     _refuse_missing(covariates)
     groups = _groups(target)
     ys, Xs, start = [], [], []
     for positions in groups:
         s = steps[positions]
-        ys.append(_fill(target.values, positions, s, int(s[0]), np.nan))
+        ys.append(_placed(axis, target.values, positions, s, s[0], np.nan))
         if covariates is not None:
-            Xs.append(_fill(covariates.values, positions, s, int(s[0]), 0.0))
+            Xs.append(_placed(axis, covariates.values, positions, s, s[0], 0.0))
         start.append(s[0])
     form = Form(
         kind=target.kind,
@@ -236,10 +253,11 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None) -> tuple[Form, Pan
             if np.isnan(values[:, column]).all():
                 which = f" (column {name!r})" if len(form.outputs) > 1 else ""
                 raise InputError(f"y{form.label(series)}{which} is NaN throughout; there is nothing to learn from.")
-    return form, Panel(tuple(ys), tuple(Xs) if covariates is not None else None, np.array(start, dtype=np.int64))
+    at = None if axis.regular else tuple(steps[positions] for positions in groups)
+    return form, Panel(tuple(ys), tuple(Xs) if covariates is not None else None, np.array(start), at)
 
 
-def read_new(form: Form, X: Any, y: Any, last: IntArray) -> list[SeriesRows]:
+def read_new(form: Form, X: Any, y: Any, last: Steps) -> list[SeriesRows]:
     """Read new rows of `update`: each series goes on after its own last row, absent rows become NaN."""
     if form.kind == "long":
         if y is not None:
@@ -265,19 +283,20 @@ def read_new(form: Form, X: Any, y: Any, last: IntArray) -> list[SeriesRows]:
     news = []
     for positions in _groups(target):
         series = int(codes[positions[0]])
-        s, after = steps[positions], int(last[series])
+        s, after = steps[positions], last[series].item()
         if s[0] <= after:
-            first, end = form.axis.format(int(s[0])), form.axis.format(after)
+            first, end = form.axis.format(s[0].item()), form.axis.format(after)
             raise TimeIndexError(
                 f"update got rows from {first}, but the state{form.label(series)} stands at {end}. Pass later rows only."
             )
-        X_rows = None if covariates is None else _fill(covariates.values, positions, s, after + 1, 0.0)
-        news.append(SeriesRows(series, _fill(values, positions, s, after + 1, np.nan), X_rows))
+        X_rows = None if covariates is None else _placed(form.axis, covariates.values, positions, s, after + 1, 0.0)
+        rows = _placed(form.axis, values, positions, s, after + 1, np.nan)
+        news.append(SeriesRows(series, rows, X_rows, None if form.axis.regular else s))
     return news
 
 
 def read_future(
-    form: Form, X: Any, last: IntArray, training: Panel | None, *, holes: bool = False
+    form: Form, X: Any, last: Steps, training: Panel | None, *, holes: bool = False
 ) -> tuple[Rows, list[FloatArray] | None]:
     """Read what `predict` was asked: a horizon, or rows whose index says when.
 
@@ -306,7 +325,7 @@ def read_future(
     if not form.n_features:
         return rows, None
     _refuse_missing(table)
-    if not holes:
+    if not holes and form.axis.regular:
         for series, s in zip(rows.series, rows.steps):
             future = s[s > last[series]]
             if len(future) and len(future) <= future[-1] - future[0]:
@@ -319,7 +338,7 @@ def read_future(
     return rows, [table.values[p] for p in groups]
 
 
-def _horizon_rows(form: Form, horizon: Any, last: IntArray) -> Rows:
+def _horizon_rows(form: Form, horizon: Any, last: Steps) -> Rows:
     if not isinstance(horizon, numbers.Integral) and not (
         isinstance(horizon, np.ndarray) and horizon.dtype.kind in "iu"
     ):
@@ -331,7 +350,7 @@ def _horizon_rows(form: Form, horizon: Any, last: IntArray) -> Rows:
     h = int(horizon)
     if isinstance(horizon, bool) or h < 1:
         raise InputError(f"The horizon must be at least 1 step, not {horizon!r}.")
-    if form.n_features:
+    if form.n_features and form.axis.regular:
         first, end = form.axis.format(int(last[0]) + 1), form.axis.format(int(last[0]) + h)
         raise FutureRowsError(
             f"The forecaster was fitted with {form.n_features} covariate(s){_named(form)}, so the next {h} steps need their values: pass "
@@ -408,14 +427,21 @@ def align(target: Table, covariates: Table) -> tuple[Table, Table]:
     return replace(target, **stamps), replace(covariates, **stamps)
 
 
-def _grid_steps(target: Table, freq: Any) -> tuple[TimeAxis, IntArray]:
+def _axis_steps(target: Table, freq: Any, irregular: bool) -> tuple[Axis, Steps]:
     if target.time is None:
         return row_axis(), np.arange(len(target.values))
-    kind_of(target.time)
+    irregular = irregular and freq is None
+    numbers = kind_of(target.time, numbers=irregular) == "number"
     parts = [target.time] if target.codes is None else [target.time.take(p) for p in _groups(target)]
     for position, part in enumerate(parts):
-        check_increasing(part, series=None if target.keys is None else target.keys[position])
-    axis = infer_axis(parts, freq)
+        check_increasing(part, series=None if target.keys is None else target.keys[position], numbers=numbers)
+    axis: Axis
+    try:
+        axis = stamp_axis(parts) if numbers else infer_axis(parts, freq)
+    except FrequencyError:
+        if not irregular:
+            raise
+        axis = stamp_axis(parts)
     return axis, axis.steps(target.time)
 
 
@@ -427,7 +453,12 @@ def _groups(table: Table) -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(table.codes[order])) + 1)
 
 
-def _fill(values: FloatArray, positions: IntArray, steps: IntArray, first: int, blank: float) -> FloatArray:
+def _placed(axis: Axis, values: FloatArray, positions: IntArray, steps: Steps, first: Any, blank: float) -> FloatArray:
+    """Rows on the grid; without one, the rows that there are."""
+    return _fill(values, positions, steps, int(first), blank) if axis.regular else values[positions]
+
+
+def _fill(values: FloatArray, positions: IntArray, steps: Steps, first: int, blank: float) -> FloatArray:
     """Rows on the grid from `first` to the last step, `blank` where absent."""
     span = int(steps[-1]) - first + 1
     if span > _LONGEST_GAP + 100 * len(positions):
@@ -441,7 +472,7 @@ def _fill(values: FloatArray, positions: IntArray, steps: IntArray, first: int, 
     return out
 
 
-def _steps(form: Form, table: Table, codes: IntArray, last: IntArray) -> IntArray:
+def _steps(form: Form, table: Table, codes: IntArray, last: Steps) -> Steps:
     """Steps of new rows: from their stamps, or counted on from the last row where there are no stamps."""
     if table.time is None:
         if form.indexed:
@@ -454,7 +485,7 @@ def _steps(form: Form, table: Table, codes: IntArray, last: IntArray) -> IntArra
     for positions in _groups(table):
         if len(positions) > 1 and (np.diff(steps[positions]) <= 0).any():
             key = None if form.keys is None else form.keys[int(codes[positions[0]])]
-            check_increasing(table.time.take(positions), series=key)
+            check_increasing(table.time.take(positions), series=key, numbers=not form.axis.regular)
     return steps
 
 

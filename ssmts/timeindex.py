@@ -42,7 +42,7 @@ from .exceptions import FrequencyError, TimeIndexError
 __all__ = ["TimeAxis", "check_increasing", "infer_axis", "kind_of", "row_axis"]
 
 
-def check_increasing(index: pd.Index, *, series: Any = None) -> None:
+def check_increasing(index: pd.Index, *, series: Any = None, numbers: bool = False) -> None:
     """Check that stamps are there, and later from row to row.
 
     Parameters
@@ -51,6 +51,8 @@ def check_increasing(index: pd.Index, *, series: Any = None) -> None:
         Stamps of one series.
     series
         Name of the series, for the message.
+    numbers
+        Whether any numbers are stamps, as they are to models in continuous time.
 
     Raises
     ------
@@ -59,10 +61,10 @@ def check_increasing(index: pd.Index, *, series: Any = None) -> None:
     InputTypeError
         The index does not hold time.
     """
-    kind = kind_of(index)
+    kind = kind_of(index, numbers=numbers)
     where = "" if series is None else f" in series {series!r}"
     check_present(index, where)
-    values = index.to_numpy() if kind == "integer" else cast(pd.DatetimeIndex, index).asi8
+    values = index.to_numpy() if kind in ("integer", "number") else cast(pd.DatetimeIndex, index).asi8
     wrong = np.asarray(values[1:] <= values[:-1])
     if not wrong.any():
         return

@@ -18,6 +18,7 @@ CONTRACT = {
     "_containers",
     "timeindex",
     "_timeaxis",
+    "_stampaxis",
     "_calendar",
     "target",
     "distributions",

@@ -217,13 +217,14 @@ def check_forecaster_refuses_bad_rows(forecaster: BaseForecaster) -> None:
         "duplicate stamps": pd.Series(values, index=pd.DatetimeIndex(twice)),
         "decreasing stamps": pd.Series(values, index=pd.DatetimeIndex(back)),
         "mixed zones": pd.Series(values, index=mixed),
-        "no usable frequency": pd.Series(values[:6], index=odd),
         "infinities": pd.Series(np.where(np.arange(len(y)) == 4, np.inf, values), index=index),
         "strings": pd.Series(["a"] * len(y), index=index),
         "NaN throughout": pd.Series(np.nan, index=index),
         "no rows": y[:0],
         "a stamp that is no time": pd.Series(values, index=[pd.NaT, *index[1:]]),
     }
+    if not forecaster.capabilities.irregular:
+        bad["no usable frequency"] = pd.Series(values[:6], index=odd)
     for what, bad_y in bad.items():
         refuses(partial(f.fit, bad_y), "", f"fit with {what}")
         close(f.predict(3).to_numpy(), expected.to_numpy(), f"the forecaster after fit refused {what}")
@@ -241,6 +242,40 @@ def check_forecaster_refuses_bad_rows(forecaster: BaseForecaster) -> None:
     panel = fit(forecaster, pd.concat({"p": y, "q": y}, names=["series"]))
     after = pd.Series([1.0], index=pd.MultiIndex.from_tuples([("z", index[-1] + index.freq)]))
     refuses(lambda: panel.update(after), "'z'", "a series unseen in fit")
+
+
+def check_forecaster_takes_irregular_stamps(forecaster: BaseForecaster) -> None:
+    """Where it says so, stamps without a frequency are taken as they are, and the stamps to predict say when."""
+    if not forecaster.capabilities.irregular:
+        return
+    rng = np.random.default_rng(9)
+    seconds = 86_400 * np.arange(60) + rng.integers(0, 80_000, 60)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, unit="s")
+    for index in (pd.DatetimeIndex(stamps), pd.DatetimeIndex(stamps).tz_localize("UTC"), pd.Index(seconds / 86_400)):
+        y = pd.Series(series().to_numpy(), index=index, name="sales")
+        f = fit(forecaster, y[:45])
+        refuses(lambda f=f: f.predict(3), "no frequency", "a number of steps where nothing says when they are")  # type: ignore[misc]
+        out = f.forecast(index[45:]).to_frame()
+        assert out.index.equals(index[45:])
+        assert np.isfinite(out.to_numpy()).all()
+        close(f.predict(index[[50, 55]]).to_numpy(), out["mean"].iloc[[5, 10]].to_numpy(), "some of the stamps")
+        inside = f.predict(y[:45])
+        assert inside.index.equals(index[:45])
+        both = f.predict(index[40:50])
+        close(both.to_numpy(), np.concatenate([inside[40:], out["mean"][:5]]), "training rows and later ones")
+        assert f.sample(index[45:], n_paths=7, random_state=0).shape == (15, 7)
+        at_once, one_by_one = fit(forecaster, y[:45]).update(y[45:55]), fit(forecaster, y[:45])
+        for row in range(45, 55):
+            one_by_one.update(y[row : row + 1])
+        close(one_by_one.predict(index[55:]).to_numpy(), at_once.predict(index[55:]).to_numpy(), "update row by row")
+        refuses(partial(at_once.update, y[50:52]), "stands at", "rows before the last")
+        panel = fit(forecaster, pd.concat({"p": y[:45], "q": y[3:40]}, names=["series"]))
+        panel.update(pd.concat({"p": y[45:55]}, names=["series"]))
+        asked = pd.MultiIndex.from_product([["p"], index[55:]], names=["series", None])
+        close(panel.predict(asked).to_numpy(), at_once.predict(index[55:]).to_numpy(), "a series of a panel")
+        holes = y[:45].where(np.arange(45) % 7 != 3)
+        a, b = fit(forecaster, holes), fit(forecaster, holes.dropna())
+        close(a.predict(index[45:]).to_numpy(), b.predict(index[45:]).to_numpy(), "NaN and absent rows", 1e-4)
 
 
 def check_forecaster_leaves_its_input_alone(forecaster: BaseForecaster) -> None:

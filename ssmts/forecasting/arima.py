@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .._containers import FloatArray
+from .._stampaxis import Axis
 from ..base import Capabilities
-from ..timeindex import TimeAxis
 from ._arima_fit import fit_unit
 from ._arima_results import n_estimated, parameters_of, standard_errors, summary_text
 from ._arima_spec import read_orders
@@ -128,7 +128,7 @@ class ARIMAForecaster(NamedUnitsForecaster):
 
     # the model -----------------------------------------------------------------------------------------------------
 
-    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> ARIMAUnit:
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> ARIMAUnit:
         orders = read_orders(self.order, self.seasonal_order, self.season_length, self.constant)
         return fit_unit(orders, read_fixed(self.fix, '{"ar_1": 0.0}'), y, X)
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .._containers import FloatArray
+from .._stampaxis import Axis
 from ..base import Capabilities
 from ..exceptions import InputError
-from ..timeindex import TimeAxis
 from .univariate import UnivariateForecaster
 
 
@@ -73,7 +73,7 @@ class SeasonalNaive(UnivariateForecaster):
         self.target_transform = target_transform
         self.n_jobs = n_jobs
 
-    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> SeasonState:
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> SeasonState:
         s = self.season_length
         if isinstance(s, bool) or not isinstance(s, Integral) or s < 1:
             raise InputError(f"season_length must be a whole number of at least 1 row, not {s!r}.")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._containers import FloatArray
+from .._stampaxis import Axis
 from ..base import Capabilities
 from ..exceptions import InputError
 from ..panel import read_future
-from ..timeindex import TimeAxis
 from ._diagnostics import Diagnostics, diagnose
 from ._named_units import NamedUnitsForecaster, read_fixed, read_lags
 from ._structural_fit import fit_unit
@@ -160,7 +160,7 @@ class StructuralForecaster(NamedUnitsForecaster):
     def _fixed(self) -> dict[str, float]:
         return read_fixed(self.fix, '{"level_var": 0.0}')
 
-    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> StructuralUnit:
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> StructuralUnit:
         return fit_unit(self._spec(), self._fixed(), y, X)
 
     def _fit_together(self, tasks: Sequence[tuple[FloatArray, FloatArray | None]]) -> list[Any]:

@@ -10,11 +10,11 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from .._containers import FloatArray
+from .._stampaxis import Axis
 from ..base import BaseForecaster
 from ..distributions import Distribution, Gaussian
 from ..exceptions import SsmtsError
 from ..panel import Form, Panel, SeriesRows
-from ..timeindex import TimeAxis
 
 
 class UnivariateForecaster(BaseForecaster):
@@ -28,7 +28,7 @@ class UnivariateForecaster(BaseForecaster):
     units_: tuple[Any, ...]
 
     @abstractmethod
-    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: TimeAxis) -> Any:
+    def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> Any:
         """Unit of one column ``(n_times,)``."""
 
     @abstractmethod

@@ -1,0 +1,311 @@
+"""Maximum likelihood for the hyperparameters of a Gaussian process in linear time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import qmc
+
+from ..components.kernel_steps import Steps, steps_of
+from ..components.kernels import Kernel, Matern
+from ..components.transforms import Array, Positive, Transform, Variance
+from ..core.gaussian import loglik, pack, score
+from ..core.types import LinearGaussianSSM, TimeVarying
+from ..estimation._search import Problem, Summit, climb
+from ..estimation._tangents import numbers_of
+from ..estimation.parameters import Moved, Parameter, Values
+from ..exceptions import InputError, TooShortError
+from ._process_model import ONE, Hyperparameter, distinct, hyperparameters, model_of, with_values
+from ._process_unit import ProcessUnit, filtered
+from ._structural_fit import _decorrelate
+
+EXACT = 1e-12  # the model reproduces a series if it leaves less than this part of its mean square
+SPREAD = 16  # starting points that are tried beside the kernel's own
+WRT = ("transition", "process_cov", "obs_cov", "initial_cov")
+
+
+class Likelihood:
+    """Log-likelihood of scaled rows as a function of hyperparameters, with its exact gradient.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    y : (n_times,)
+    gaps : (n_times,) or None
+        Time from each row to the next; None for steps of length 1.
+    constant : bool
+    Z : (n_times, n_covariates) or None
+    """
+
+    def __init__(self, kernel: Kernel, y: Array, gaps: Array | None, constant: bool, Z: Array | None) -> None:
+        self.kernel, self.y, self.constant, self.Z = kernel, y[:, None], constant, Z
+        self.places: tuple[Hyperparameter, ...] = hyperparameters(kernel)
+        self.lengths, self.which = (ONE, np.zeros(len(y), np.int64)) if gaps is None else distinct(gaps)
+        self.n_counted = int((~np.isnan(y)).sum()) - int(constant) - (0 if Z is None else Z.shape[1])
+        self.n_evaluations = 0
+
+    def height(self, values: Mapping[str, float]) -> float:
+        """Log-likelihood."""
+        return float(loglik(pack(self._model(values)[1], len(self.y)), self.y))
+
+    def __call__(self, values: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+        """Log-likelihood and its gradient."""
+        self.n_evaluations += 1
+        steps, model = self._model(values)
+        height, found = score(pack(model, len(self.y)), self.y, wrt=WRT)
+        d = len(steps.observation)
+        of_F, of_Q = (self._by_length(getattr(found, name), d) for name in WRT[:2])
+        assert found.initial_cov is not None
+        of_P = found.initial_cov[:d, :d]
+        gradient = {"obs_var": float(np.sum(numbers_of(found.obs_cov)))}
+        for name, leaf, field in self.places:
+            slope = steps.slopes[leaf, field]
+            gradient[name] = sum(float(np.sum(x * of)) for x, of in zip(slope, (of_F, of_Q, of_P)) if x is not None)
+        return float(height), gradient
+
+    def profiled(self, values: Mapping[str, float]) -> tuple[float, float]:
+        """The best factor of all variances, and the log-likelihood there.
+
+        A factor c changes the log-likelihood to ``-(n log c + squares / c) / 2`` and a constant, so that two heights tell
+        the squares.
+        """
+        n, variances = self.n_counted, [name for name in values if name.endswith("_var")]
+        here, there = self.height(values), self.height({**values, **{name: 4 * values[name] for name in variances}})
+        squares = (n * np.log(4.0) - 2 * (here - there)) / 0.75
+        factor = max(squares, 0.0) / n
+        if factor < EXACT:
+            return factor, np.inf
+        return factor, here + squares / 2 - n / 2 * (1 + np.log(factor))
+
+    def _model(self, values: Mapping[str, float]) -> tuple[Steps, LinearGaussianSSM]:
+        steps = steps_of(with_values(self.kernel, values), self.lengths)
+        return steps, model_of(steps, self.which, values["obs_var"], self.constant, self.Z)
+
+    def _by_length(self, gradient: Array | TimeVarying | None, d: int) -> Array:
+        """The gradient with respect to the matrices of each distinct length."""
+        if not isinstance(gradient, TimeVarying):
+            assert gradient is not None
+            return gradient[None, :d, :d]
+        order = np.argsort(self.which, kind="stable")
+        starts = np.searchsorted(self.which[order], np.arange(len(self.lengths)))
+        return np.asarray(np.add.reduceat(gradient.values[order][:, :d, :d], starts, axis=0))
+
+
+class Sample(NamedTuple):
+    """A series as the search sees it."""
+
+    likelihood: Likelihood
+    shift: float
+    scale: float
+    span: float  # from the first row to the last
+    spacing: float  # median time between observed rows
+
+
+def fit_unit(
+    kernel: Kernel,
+    fix: Mapping[str, float],
+    constant: bool,
+    n_starts: int,
+    y: Array,
+    gaps: Array | None,
+    X: Array | None,
+) -> ProcessUnit:
+    """Estimate what `fix` leaves free, and filter the series.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    fix : mapping of str to float
+    constant : bool
+        Whether there is an unknown mean.
+    n_starts : int
+    y : (n_times,)
+    gaps : (n_times,) or None
+        Time from the row before to each row.
+    X : (n_times, n_columns) or None
+
+    Raises
+    ------
+    TooShortError
+        Fewer observed rows than unknown values and variances.
+    InputError
+        An argument that cannot be used.
+    """
+    names = tuple(place.name for place in hyperparameters(kernel))
+    _check_fixed(fix, names)
+    seen = ~np.isnan(y)
+    n_variances = sum(name.endswith("_var") and name not in fix for name in (*names, "obs_var"))
+    needed = int(constant) + int(X is not None) + n_variances + 1
+    n = int(seen.sum())
+    if n < needed:
+        raise TooShortError(
+            f"The model has {n_variances} variance(s) to estimate{' beside a mean' if constant else ''}, so it needs {needed} observed "
+            f"rows or more; received {n} sample{'' if n == 1 else 's'}. Use more rows or a smaller kernel."
+        )
+    covariates = None if X is None else _decorrelate(X[seen], constant, max(1, n - needed))
+    Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
+    sample = _sample(kernel, constant, y, gaps, Z)
+    square = sample.scale**2
+    given = {name: value / square if name.endswith("_var") else value for name, value in fix.items()}
+    values, errors, converged = _estimate(sample, given, n_starts)
+    units = {name: square if name.endswith("_var") else 1.0 for name in values}
+    found = {name: values[name] * units[name] for name in values} | dict(fix)
+    unit = ProcessUnit(
+        kernel=with_values(kernel, found),
+        obs_var=found["obs_var"],
+        constant=constant,
+        shift=sample.shift,
+        covariates=covariates,
+        regular=gaps is None,
+        state=None,
+        free=tuple(name not in fix for name in (*names, "obs_var")),
+        stderr=tuple(errors.get(name, np.nan) * units[name] for name in (*names, "obs_var")),
+        loglik=0.0,
+        n_observed=n,
+        converged=converged,
+    )
+    return filtered(unit, y, gaps, X)
+
+
+def _check_fixed(fix: Mapping[str, float], names: tuple[str, ...]) -> None:
+    for name, value in fix.items():
+        if name not in names and name != "obs_var":
+            raise InputError(f"fix names {name!r}; the parameters are {', '.join((*names, 'obs_var'))}.")
+        if value < 0 or (value == 0 and not name.endswith("_var")):
+            raise InputError(
+                f"fix[{name!r}] must be positive{' or zero' if name.endswith('_var') else ''}; received {value!r}."
+            )
+    if len(fix) > len(names) and not any(value for name, value in fix.items() if name.endswith("_var")):
+        raise InputError("fix sets every variance to zero, so that nothing is left to chance.")
+
+
+def _sample(kernel: Kernel, constant: bool, y: Array, gaps: Array | None, Z: Array | None) -> Sample:
+    seen = ~np.isnan(y)
+    shift = float(np.mean(y[seen])) if constant else 0.0
+    scale = float(np.sqrt(np.mean((y[seen] - shift) ** 2)))
+    if not scale > 1e-12 * abs(shift):
+        scale = abs(shift) or 1.0
+    times = np.arange(len(y), dtype=float) if gaps is None else np.cumsum(gaps)
+    apart = np.diff(times[seen])
+    likelihood = Likelihood(
+        kernel, (y - shift) / scale, None if gaps is None else np.append(gaps[1:], 0.0), constant, Z
+    )
+    spacing = float(np.median(apart)) if len(apart) else 1.0
+    return Sample(likelihood, shift, scale, max(float(times[-1] - times[0]), spacing), spacing)
+
+
+def _estimate(sample: Sample, given: Mapping[str, float], n_starts: int) -> tuple[Values, dict[str, float], bool]:
+    """Values of all parameters, standard errors of those that were free, and whether the search arrived."""
+    likelihood = sample.likelihood
+    free = [name for name in (*(place.name for place in likelihood.places), "obs_var") if name not in given]
+    if not free:
+        return dict(given), {}, True
+    transforms = _transforms(sample)
+    tried: list[tuple[float, Values]] = []
+    scaled = not any(name.endswith("_var") and value > 0 for name, value in given.items())
+    for trial in _spread(sample, free):
+        values = trial | dict(given)
+        factor, height = likelihood.profiled(values) if scaled else (1.0, likelihood.height(values))
+        if factor < EXACT:  # no maximum; small variances let later rows move the state all the same
+            return {n: v * EXACT if n in free and n.endswith("_var") else v for n, v in values.items()}, {}, False
+        values = {n: v * factor if n in free and n.endswith("_var") else v for n, v in values.items()}
+        if np.isfinite(height):
+            tried.append((height, values))
+    if not tried:
+        raise InputError("The likelihood is not finite anywhere: the values that are fixed contradict the rows.")
+    best: tuple[Summit, Moved] | None = None
+    for _, start in sorted(tried, key=lambda pair: -pair[0])[:n_starts]:
+        moved = Moved({n: Parameter(start[n], transforms[n]) for n in start}, given)
+        summit = climb(_problem(likelihood, moved), moved.origin, "lbfgs")
+        if best is None or summit.height > best[0].height + 1e-9:
+            best = (summit, moved)
+    assert best is not None
+    summit, moved = best
+    return moved.values(summit.numbers), _errors(moved, summit), summit.converged
+
+
+def _transforms(sample: Sample) -> dict[str, Transform]:
+    """Length scales between what the rows can tell from noise and from a polynomial; those of a season as its harmonics can bear."""
+    out: dict[str, Transform] = {"obs_var": Variance()}
+    for name, leaf, field in sample.likelihood.places:
+        if field == "variance":
+            out[name] = Variance()
+        elif isinstance(sample.likelihood.kernel.leaves[leaf], Matern):
+            out[name] = Positive((np.log(sample.spacing / 20), np.log(50 * sample.span)))
+        else:
+            out[name] = Positive((np.log(0.1), np.log(20.0)))
+    return out
+
+
+def _spread(sample: Sample, free: list[str]) -> Iterator[Values]:
+    """The kernel's own length scales, then others spread evenly over what is sensible; variances that add up to one."""
+    kernel = sample.likelihood.kernel
+    places = sample.likelihood.places
+    n_terms = max(1, sum(place.field == "variance" for place in places))
+    own = {p.name: 0.8 / n_terms if p.field == "variance" else getattr(kernel.leaves[p.leaf], p.field) for p in places}
+    yield own | {"obs_var": 0.2}
+    if len(free) == 1 and free == ["obs_var"]:
+        return
+    limits = _transforms(sample)
+    for point in qmc.Halton(len(places) + 1, scramble=False).random(SPREAD + 1)[1:]:
+        trial = {}
+        for place, u in zip(places, point):
+            if place.field == "variance":
+                trial[place.name] = 10 ** (2 * u - 1)
+            elif isinstance(kernel.leaves[place.leaf], Matern):
+                trial[place.name] = sample.spacing * (2 * sample.span / sample.spacing) ** u
+            else:
+                trial[place.name] = 0.5 * 8**u
+        trial = {
+            n: float(np.clip(v, *np.exp(limits[n].limits))) if n.endswith("scale") else v for n, v in trial.items()
+        }
+        yield trial | {"obs_var": 10 ** (3 * point[-1] - 2)}
+
+
+def _problem(likelihood: Likelihood, moved: Moved) -> Problem:
+    kept: dict[bytes, tuple[float, dict[str, float]]] = {}
+
+    def at(numbers: Array) -> tuple[float, dict[str, float]]:
+        key = numbers.tobytes()
+        if key not in kept:
+            while len(kept) > 4:
+                kept.pop(next(iter(kept)))
+            try:
+                kept[key] = likelihood(moved.values(numbers))
+            except ArithmeticError:
+                kept[key] = (-np.inf, dict.fromkeys(moved.parameters, 0.0))
+        return kept[key]
+
+    def function(numbers: Array) -> tuple[float, Array]:
+        height, gradient = at(numbers)
+        out = np.zeros(moved.size)
+        for name in moved.free:
+            out[moved.places[name]] = gradient[name] * moved.jacobian(name, numbers)[0]
+        return (height, out) if np.isfinite(height) else (-np.inf, np.zeros(moved.size))
+
+    def slopes(numbers: Array) -> Array:
+        gradient, out = at(numbers)[1], np.zeros(moved.size)
+        for name in moved.free:
+            if isinstance(moved.parameters[name].transform, Variance):
+                out[moved.places[name]] = gradient[name]
+        return out
+
+    return Problem(function, moved.limits(), moved.variances(), slopes)
+
+
+def _errors(moved: Moved, summit: Summit) -> dict[str, float]:
+    """Standard errors by the delta method; none on a boundary, or where the curvature is not that of a maximum."""
+    try:
+        root = np.linalg.cholesky(summit.curvature)
+    except np.linalg.LinAlgError:
+        return {}
+    half = np.linalg.solve(root, np.eye(len(root)))
+    inner = dict(zip(summit.moving.tolist(), np.sqrt(np.sum(half**2, axis=0)).tolist()))
+    out = {}
+    for name in moved.free:
+        place = moved.places[name].start
+        if place in inner and not moved.on_boundary(name, summit.numbers).any():
+            out[name] = abs(float(moved.jacobian(name, summit.numbers)[0, 0])) * inner[place]
+    return out
