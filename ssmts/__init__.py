@@ -10,6 +10,7 @@ _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
     "GaussianProcessForecaster": "forecasting.gaussian_process",
+    "DynamicFactorForecaster": "forecasting.dynamic_factor",
     "InnovationDetector": "detection.innovation",
     "KalmanFilter": "filtering.kalman",
     "KalmanImputer": "filtering.smoother",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -31,6 +31,7 @@ class JointUnit(NamedTuple):
     params: dict[str, Any]
     stderr: dict[str, Any]
     converged: bool
+    logliks: FloatArray | None = None  # of the start and after each step, where the fit has steps
 
 
 class _Same:
@@ -89,11 +90,17 @@ class JointForecaster(BaseForecaster):
 
     # hooks ------------------------------------------------------------------------------------------------------
 
+    def _fitting(self, form: Form) -> Callable[[FloatArray, FloatArray | None], JointUnit]:
+        """What fits a series; a model whose arguments name columns looks them up in `form`."""
+        return self._fit_series
+
     def _fit(self, form: Form, panel: Panel) -> dict[str, Any]:
+        fit_series = self._fitting(form)
+
         def fit(series: int) -> JointUnit:
             X = None if panel.X is None or not form.n_features else panel.X[series]
             try:
-                return self._fit_series(np.ascontiguousarray(panel.y[series]), X)
+                return fit_series(np.ascontiguousarray(panel.y[series]), X)
             except SsmtsError as error:
                 label = "" if form.keys is None else f"Series {form.keys[series]!r}: "
                 raise type(error)(f"{label}{error}") from error
@@ -212,7 +219,7 @@ class JointForecaster(BaseForecaster):
         values = [getattr(unit, name) for unit in self.units_]
         if len(values) == 1:
             return values[0]
-        return values if isinstance(values[0], dict) else np.array(values)
+        return np.array(values) if np.ndim(values[0]) == 0 and not isinstance(values[0], dict) else values
 
     def _training(self, series: Any) -> tuple[JointUnit, FloatArray, FloatArray | None]:
         check_is_fitted(self)

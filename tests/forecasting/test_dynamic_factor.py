@@ -1,0 +1,246 @@
+"""Dynamic factor models: Stata's likelihoods, statsmodels' mixed frequencies, the dense twin, and what must not matter."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import dense_gaussian as dense
+from oracles.lutkepohl import GROWTH
+from statsmodels.tsa.statespace.dynamic_factor_mq import DynamicFactorMQ
+from statsmodels.tsa.statespace.tests.results import results_dynamic_factor as stata
+
+from ssmts import DynamicFactorForecaster
+from ssmts.core.gaussian import loglik
+from ssmts.exceptions import InputError, InputTypeError, TooShortError
+from ssmts.forecasting._factor_model import FactorParams, model_of
+from ssmts.forecasting._factor_rows import expected, plan_of
+
+QUARTER = np.array([1, 2, 3, 2, 1]) / 3
+WHITE = {"idiosyncratic": "white", "constant": False}
+
+
+def random_case(rng, n=30, outputs=4, k=2, order=1, autoregressive=True, summed=1, features=0, holes=0.15):
+    """Parameters, and rows with holes."""
+    weights = np.zeros((outputs, 5))
+    weights[:, 0] = 1
+    weights[outputs - summed :] = QUARTER
+    ar = np.array([0.4 / (j + 1) * np.eye(k) + 0.05 * rng.normal(size=(k, k)) for j in range(order)]).reshape(-1, k, k)
+    p = FactorParams(
+        loadings=rng.normal(size=(outputs, k)),
+        ar=ar,
+        cov=np.eye(k) + 0.2,
+        idio_ar=rng.uniform(-0.5, 0.9, outputs) * autoregressive,
+        idio_var=rng.uniform(0.2, 1, outputs),
+        mean=rng.normal(size=outputs),
+        exog=rng.normal(size=(outputs, features)),
+        weights=weights,
+    )
+    y = 2 * rng.normal(size=(n, outputs))
+    y[rng.random(y.shape) < holes] = np.nan
+    y[np.arange(n) % 3 != 2, outputs - summed :] = np.nan
+    return p, y, rng.normal(size=(n, features))
+
+
+def indicators(n=150, seed=0):
+    """Three months' indicators of one cycle, a quarter's growth, holes and a ragged edge."""
+    rng = np.random.default_rng(seed)
+    cycle = np.convolve(rng.normal(size=n + 40), 0.8 ** np.arange(40))[40 : n + 40]
+    months = pd.period_range("2010-01", periods=n, freq="M")
+    y = pd.DataFrame({name: load * cycle + rng.normal(size=n) for name, load in zip("abc", (1.0, 0.5, -2.0))}, months)
+    y["gdp"] = np.convolve(cycle + 0.5 * rng.normal(size=n), QUARTER)[:n] + 1
+    y["b"] += 50
+    y.loc[months.month % 3 != 0, "gdp"] = np.nan
+    y = y.mask(rng.random(y.shape) < 0.05)
+    y.iloc[-2:, 0] = np.nan
+    y.iloc[-1, 2] = np.nan
+    return y, pd.Series(cycle, months)
+
+
+@pytest.mark.parametrize(
+    ("case", "gap"),
+    [
+        ({"order": 2, "k": 1, "summed": 0}, 0),
+        ({}, 0),
+        ({"order": 3, "autoregressive": False}, 0),
+        ({"k": 1, "order": 1}, 11),
+        ({"order": 0, "autoregressive": False, "summed": 0}, 0),
+        ({"summed": 0, "features": 2}, 11),
+    ],
+)
+def test_the_differenced_form_is_the_model_with_states(case, gap):
+    """Its likelihood is that of the dense joint Gaussian, and so are its factors."""
+    rng = np.random.default_rng(1)
+    p, y, X = random_case(rng, **case)
+    y[10 : 10 + gap, 0] = np.nan
+    autoregressive = case.get("autoregressive", True)
+    plan = plan_of(y, X, p.weights, p.loadings.shape[1], len(p.ar), autoregressive)
+    assert (gap > 0) <= (0 in plan.layout.columns)
+    found = expected(plan, p)
+    ssm, inputs = model_of(p, autoregressive), X if X.shape[1] else None
+    assert found.loglik == pytest.approx(dense.loglik(ssm, y, inputs), rel=1e-9)
+    joint = dense.joint(ssm, len(y), inputs)
+    mean, cov, _ = dense.given(joint, joint.states, y, len(y))
+    k, size = p.loadings.shape[1], len(ssm.initial_mean)
+    now = (np.arange(len(y))[:, None] * size + np.arange(k)).ravel()
+    np.testing.assert_allclose(found.mean[:, :k].ravel(), mean[now], atol=1e-9)
+    np.testing.assert_allclose(found.cov[7, :k, :k], cov[7 * size :, 7 * size :][:k, :k], atol=1e-9)
+
+
+def stata_params(true, exog=0, order=2):
+    """Stata's numbers: loadings, coefficients, variances, autoregression."""
+    numbers, N = np.array(true["params"]), 3
+    ends = np.cumsum([N, exog * N, N, order])
+    loadings, coef, var, ar = np.split(numbers, ends[:-1])
+    coef = coef.reshape(N, exog)
+    mean, exog = (coef[:, 0], coef[:, 1:]) if exog else (np.zeros(N), coef)
+    return FactorParams(loadings[:, None], ar[:, None, None], np.eye(1), np.zeros(N), var, mean, exog, np.ones((N, 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "exog", "order", "height"),
+    [
+        ("lutkepohl_dfm", 0, 2, 594.0902),
+        ("lutkepohl_dfm_exog1", 1, 1, 596.9782),
+        ("lutkepohl_dfm_exog2", 2, 1, 597.4551),
+    ],
+)
+def test_likelihoods_of_stata(name, exog, order, height):
+    """At its parameters, and at ours, which are as good or better."""
+    true = getattr(stata, name)
+    p = stata_params(true, exog, order)
+    X = np.arange(75.0)[:, None] + 2 if exog == 2 else None
+    assert true["loglike"] == pytest.approx(height, abs=1e-4)
+    assert loglik(model_of(p, False), GROWTH, X) == pytest.approx(height, abs=1e-3)
+    f = DynamicFactorForecaster(1, order, idiosyncratic="white", constant=exog > 0, tol=1e-12, max_iter=5000)
+    f.fit(*([GROWTH] if X is None else [X, GROWTH]))
+    assert f.loglik_ == pytest.approx(height, abs=1e-3)
+    found = f.params_
+    sign = np.sign(p.loadings.sum())
+    np.testing.assert_allclose(found["loadings"], sign * p.loadings, rtol=2e-2)
+    np.testing.assert_allclose(found["idiosyncratic_var"], p.idio_var, rtol=2e-2)
+    np.testing.assert_allclose(found["factor_ar"], p.ar, atol=2e-2)
+    if exog == 1:
+        np.testing.assert_allclose(found["mean"], p.mean, rtol=2e-2)
+
+
+def mixed(p, y, autoregressive=True):
+    """statsmodels' model of months and a quarter with these parameters; it adds up with weights 1, 2, 3, 2, 1."""
+    quarter = np.where(p.weights[:, 1] > 0, 3.0, 1.0)
+    k = p.loadings.shape[1]
+    model = DynamicFactorMQ(
+        y - p.level,
+        k_endog_monthly=int((quarter == 1).sum()),
+        factors=k,
+        factor_orders={tuple(map(str, range(k))): len(p.ar)},
+        idiosyncratic_ar1=autoregressive,
+        standardize=False,
+    )
+    root = np.linalg.cholesky(p.cov)
+    parts = [
+        (p.loadings / quarter[:, None]).ravel(),
+        np.concatenate(list(p.ar), axis=1).ravel(),
+        root[np.tril_indices(k)],
+    ]
+    parts += [p.idio_ar] if autoregressive else []
+    return model, np.concatenate([*parts, p.idio_var / quarter**2])
+
+
+@pytest.mark.parametrize("autoregressive", [True, False])
+def test_mixed_frequencies_of_statsmodels(autoregressive):
+    p, y, _ = random_case(np.random.default_rng(2), order=2, autoregressive=autoregressive)
+    model, numbers = mixed(p, y, autoregressive)
+    assert loglik(model_of(p, autoregressive), y) == pytest.approx(model.loglike(numbers), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"n_factors": 2, "factor_order": 2},
+        {"idiosyncratic": "white", "factor_order": 3},
+        {"groups": {"g": ["a", "c"]}},
+    ],
+)
+def test_the_likelihood_never_falls(arguments):
+    y, _ = indicators()
+    y.iloc[20:45, 1] = np.nan  # a column that keeps states
+    f = DynamicFactorForecaster(aggregation={"gdp": "growth"}, max_iter=60, tol=0.0, **arguments).fit(y)
+    assert len(f.logliks_) == 61
+    assert np.diff(f.logliks_).min() > -1e-9 * abs(f.loglik_)
+    assert f.loglik_ == pytest.approx(loglik(f.units_[0].ssm, y.to_numpy()), rel=1e-9)
+    assert f.loglik_ == f.logliks_[-1]
+    assert f.n_iter_ == 60
+
+
+def test_the_cycle_is_found():
+    y, cycle = indicators(300)
+    f = DynamicFactorForecaster(aggregation={"gdp": "growth"}).fit(y)
+    found = f.factors_
+    assert f.converged_
+    assert np.corrcoef(found.mean["factor_1"], cycle)[0, 1] > 0.95
+    assert f.params_["factor_ar"].item() == pytest.approx(0.8, abs=0.1)
+    np.testing.assert_allclose(f.loadings_["factor_1"][:3] / f.loadings_["factor_1"]["a"], [1, 0.5, -2], atol=0.2)
+    smoothed = f.smooth()
+    np.testing.assert_allclose(found.mean["factor_1"], smoothed.smoothed_mean[:, 0], atol=1e-9)
+    np.testing.assert_allclose(found.variance["factor_1"], smoothed.smoothed_cov[:, 0, 0], atol=1e-9)
+
+
+ALIKE = {"aggregation": {"gdp": "growth"}, "max_iter": 15, "tol": 0.0}
+
+
+def test_what_must_not_matter():
+    """The order of columns, their units and levels, absent rows, and when rows come."""
+    y, _ = indicators()
+    f = DynamicFactorForecaster(**ALIKE).fit(y)
+    frame = f.forecast(4).to_frame()
+    turned = DynamicFactorForecaster(**ALIKE).fit(y[["gdp", "c", "a", "b"]])
+    assert turned.loglik_ == pytest.approx(f.loglik_, rel=1e-9)
+    np.testing.assert_allclose(turned.forecast(4).to_frame()[y.columns], frame, rtol=1e-6)
+    size, shift = np.array([100.0, 1e-3, 1.0, 7.0]), np.array([5.0, 0.0, 1e3, -2.0])
+    scaled = DynamicFactorForecaster(**ALIKE).fit(y * size + shift)
+    np.testing.assert_allclose(scaled.predict(4), f.predict(4) * size + shift, rtol=1e-6)
+    np.testing.assert_allclose(
+        scaled.forecast(4).distribution.cov, f.forecast(4).distribution.cov * np.outer(size, size), rtol=1e-6
+    )
+    np.testing.assert_allclose(scaled.loadings_["factor_1"], f.loadings_["factor_1"] * size, rtol=1e-6)
+    units = float(np.log(size) @ y.notna().sum())
+    assert scaled.loglik_ == pytest.approx(f.loglik_ - units, rel=1e-9)
+    empty = y.copy()
+    empty.iloc[[30, 70, 71]] = np.nan
+    a, b = DynamicFactorForecaster(**ALIKE).fit(empty), DynamicFactorForecaster(**ALIKE).fit(empty.dropna(how="all"))
+    np.testing.assert_allclose(a.predict(4), b.predict(4), rtol=1e-9)
+
+
+def test_update_is_exact():
+    """As if the model had been run over all rows, by the dense joint Gaussian."""
+    y, _ = indicators(60)
+    f = DynamicFactorForecaster(**ALIKE).fit(y[:50]).update(y[50:53]).update(y[53:])
+    joint = dense.joint(f.units_[0].ssm, 63)
+    rows = np.vstack([y.to_numpy(), np.full((3, 4), np.nan)])
+    mean, cov, _ = dense.given(joint, joint.observations, rows, 60)
+    np.testing.assert_allclose(f.predict(3).to_numpy().ravel(), mean[-12:], rtol=1e-8)
+    np.testing.assert_allclose(f.forecast(3).distribution.cov[0, 2], cov[-4:, -4:], rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"n_factors": 0}, InputError, "needs a factor"),
+        ({"n_factors": 5}, InputError, r"n_factors is 5, but y has 4 column\(s\)"),
+        ({"factor_order": -1}, InputError, "factor_order must be a whole number"),
+        ({"idiosyncratic": "ar2"}, InputError, "choose one of"),
+        ({"method": "powell"}, InputError, "choose one of"),
+        ({"groups": {"g": ["z"]}}, InputError, "names column 'z'"),
+        ({"groups": {"g": ["a"]}, "n_factors": 0}, InputError, "column 'b' has no factor"),
+        ({"groups": ["a"]}, InputTypeError, "groups must map"),
+        ({"aggregation": {"gdp": "mean"}}, InputError, "choose one of"),
+        ({"aggregation": {"a": "growth"}}, InputError, "observed in neighbouring rows"),
+        ({"aggregation": {"a": [1.0, -1.0]}}, InputError, "do not add up to zero"),
+        ({"tol": -1}, InputError, "tol must be"),
+    ],
+)
+def test_refusals(arguments, error, words):
+    y, _ = indicators()
+    with pytest.raises(error, match=words):
+        DynamicFactorForecaster(**arguments).fit(y)
+    with pytest.raises(TooShortError, match="sample"):
+        DynamicFactorForecaster(2).fit(y[:2].fillna(0.0))
