@@ -292,7 +292,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         at = self.rows_.steps(series)
         y, given = self._model_rows(series), None if self.rows_.X is None else self.rows_.X[series]
         if self.rows_.at is not None:  # other stamps than those of the rows are missing rows
-            at, y, given = _among(at, y, given, steps, X)
+            at, y, given = rows_among(at, y, given, steps, X)
         mean, variance = (
             self._one_step(series, y, given) if self.rows_.at is None else self._one_step_at(series, at, y, given)
         )
@@ -333,7 +333,7 @@ def _stamp(form: Form, steps: Steps, row: int) -> str:
     return form.axis.format(steps[row].item()) if form.indexed else f"row {steps[row]}"
 
 
-def _among(
+def rows_among(
     at: Steps, y: FloatArray, X: FloatArray | None, asked: Steps, X_asked: FloatArray | None
 ) -> tuple[Steps, FloatArray, FloatArray | None]:
     """Rows with missing ones where others are asked for."""

@@ -22,6 +22,7 @@ MORE_FORECASTERS = [
     ssmts.SeasonalNaive(season_length=7),
     ssmts.StructuralForecaster(trend="damped", season_length=7),
     ssmts.ARIMAForecaster((0, 1, 1), (0, 1, 1), 7),
+    ssmts.GaussianProcessForecaster(season_length=7),
 ]
 FORECASTERS = [*(cls() for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
 DETECTORS = [cls() for cls in _public(BaseDetector)]

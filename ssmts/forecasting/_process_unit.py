@@ -64,7 +64,7 @@ def served(unit: ProcessUnit, gaps: Array | None, X: Array | None) -> Packed:
     return over(unit.kernel, unit.obs_var, unit.constant, gaps, rotated(unit, X))
 
 
-def _later(gaps: Array | None) -> Array | None:
+def later(gaps: Array | None) -> Array | None:
     """Time to the next row instead of from the one before; none after the last."""
     return None if gaps is None else np.append(gaps[1:], 0.0)
 
@@ -90,10 +90,10 @@ def _pieces(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) ->
     """Models and rows (n, 1), a bounded number at a time."""
     assert unit.state is not None
     length = max(1, CHUNK // len(unit.state.mean) ** 2)
-    later, rows = _later(gaps), (y - unit.shift)[:, None]
+    following, rows = later(gaps), (y - unit.shift)[:, None]
     for begin in range(0, len(rows), length):
         part = slice(begin, begin + length)
-        yield served(unit, None if later is None else later[part], None if X is None else X[part]), rows[part]
+        yield served(unit, None if following is None else following[part], None if X is None else X[part]), rows[part]
 
 
 def update_unit(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -> ProcessUnit:
@@ -109,11 +109,17 @@ def update_unit(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None
     return unit
 
 
+def ahead_of(unit: ProcessUnit, gaps: Array | None, X: Array | None) -> tuple[Packed, int]:
+    """The model of rows to come, and how many rows without observation lead to the first of them."""
+    gaps, X, more = _led(gaps, X)
+    return served(unit, later(gaps), X), more
+
+
 def ahead(unit: ProcessUnit, n: int, gaps: Array | None, X: Array | None) -> tuple[Array, Array]:
     """Means and variances (n,) of rows to come."""
     assert unit.state is not None
-    gaps, X, more = _led(gaps, X)
-    mean, cov = observations_ahead(served(unit, _later(gaps), X), unit.state, n + more)
+    packed, more = ahead_of(unit, gaps, X)
+    mean, cov = observations_ahead(packed, unit.state, n + more)
     return mean[more:, 0] + unit.shift, cov[more:, 0, 0]
 
 
@@ -121,8 +127,8 @@ def paths(
     unit: ProcessUnit, n: int, gaps: Array | None, X: Array | None, n_paths: int, rng: np.random.Generator
 ) -> Array:
     """Paths (n_paths, n) drawn jointly over rows to come."""
-    gaps, X, more = _led(gaps, X)
-    draws = simulate(served(unit, _later(gaps), X), n + more, n_paths, rng, state=unit.state)[1]
+    packed, more = ahead_of(unit, gaps, X)
+    draws = simulate(packed, n + more, n_paths, rng, state=unit.state)[1]
     return np.asarray(draws[:, more:, 0] + unit.shift)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -11,14 +11,17 @@ import numpy as np
 
 from .._containers import FloatArray
 from .._stampaxis import Axis
-from ..base import Capabilities
+from ..base import Capabilities, rows_among
 from ..components.kernels import Kernel, Matern, Periodic
 from ..distributions import Distribution
 from ..exceptions import InputError, InputTypeError
-from ..panel import Form, Panel, SeriesRows
-from ._named_units import NamedUnitsForecaster, read_fixed
+from ..panel import Form, Panel, SeriesRows, read_future
+from ._diagnostics import Diagnostics, diagnose
+from ._named_units import NamedUnitsForecaster, read_fixed, read_lags
 from ._process_fit import fit_unit
-from ._process_unit import ProcessUnit, ahead, n_effects, one_step, parameters_of, paths, update_unit
+from ._process_results import coefficients_of, decompose_ahead, decompose_rows, n_estimated, summary_text
+from ._process_unit import ProcessUnit, ahead, one_step, parameters_of, paths, standardised, update_unit
+from ._structural_results import Decomposition
 
 
 class GaussianProcessForecaster(NamedUnitsForecaster):
@@ -212,6 +215,18 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
         return self._table(lambda unit: unit.kernel)
 
     @property
+    def coef_(self) -> Any:
+        """Coefficients by covariate."""
+        names = self._features()
+        return self._table(lambda unit: dict(zip(names, coefficients_of(unit, len(names))[0].tolist())))
+
+    @property
+    def coef_stderr_(self) -> Any:
+        """Standard errors of the coefficients by covariate."""
+        names = self._features()
+        return self._table(lambda unit: dict(zip(names, coefficients_of(unit, len(names))[1].tolist())))
+
+    @property
     def loglik_(self) -> Any:
         """Log-likelihood of the training rows."""
         return self._table(lambda unit: unit.loglik)
@@ -219,21 +234,135 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
     @property
     def aic_(self) -> Any:
         """Akaike's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + 2 * _n_estimated(unit))
+        return self._table(lambda unit: -2 * unit.loglik + 2 * n_estimated(unit))
 
     @property
     def bic_(self) -> Any:
         """Schwarz's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_observed) * _n_estimated(unit))
+        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_observed) * n_estimated(unit))
 
     @property
     def converged_(self) -> Any:
         """Whether the search reached a maximum."""
         return self._table(lambda unit: unit.converged)
 
+    def summary(self, series: Hashable | None = None, column: Hashable | None = None) -> str:
+        """Estimates with standard errors, as a text table.
 
-def _n_estimated(unit: ProcessUnit) -> int:
-    return sum(unit.free) + n_effects(unit)
+        Parameters
+        ----------
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+        """
+        at, unit = self._unit(series, column)
+        return summary_text(unit, self._title(at), self._features())
+
+    def decompose(
+        self, X: Any = None, *, series: Hashable | None = None, column: Hashable | None = None
+    ) -> Decomposition:
+        """Split a series into the summands of its kernel.
+
+        Parameters
+        ----------
+        X : int, Index, DataFrame or array, optional
+            Left out: the training rows, smoothed, that is with the help of the rows before and after. Stamps or rows as in `predict`:
+            within the training span the terms are smoothed there too, also between the rows; later they are forecast.
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+
+        Returns
+        -------
+        Decomposition
+            Means and variances of each summand (``matern``, ``periodic*matern_2`` ...), of the ``mean`` and of the ``regression``,
+            ``.to_frame()`` and ``.plot()``; within the training span also ``irregular``, the noise.
+
+        Raises
+        ------
+        InputError
+            Rows both within and after the training span.
+        SsmtsError
+            The training rows were not saved with the estimator.
+
+        Examples
+        --------
+        A season is told from what else moves a series:
+
+        >>> import numpy as np
+        >>> from ssmts import GaussianProcessForecaster
+        >>> t = np.arange(60)
+        >>> y = np.sin(2 * np.pi * t / 6) + 0.1 * np.random.default_rng(0).standard_normal(60).cumsum()
+        >>> parts = GaussianProcessForecaster(season_length=6).fit(y).decompose()
+        >>> parts.mean["periodic*matern_2"].iloc[:6].round(1).tolist()
+        [-0.1, 0.7, 0.8, -0.1, -1.0, -1.0]
+        """
+        at = self._unit(series, column)[0]
+        which, form = at // len(self.form_.outputs), self.form_
+        if X is None:
+            return self._decompose_within(at, None, None)
+        rows, covariates = read_future(form, X, self.last_, self.rows_)
+        if which not in rows.series:
+            raise InputError(f"There are no rows{form.label(which)} in X.")
+        place = int(np.flatnonzero(rows.series == which)[0])
+        steps, given = rows.steps[place], None if covariates is None else covariates[place]
+        if (steps > self.last_[which]).all():
+            return self._decompose_ahead(self.units_[at], which, steps, given)
+        if (steps > self.trained_until_[which]).any():
+            raise InputError("Ask for components within the training rows and after the last known row apart.")
+        return self._decompose_within(at, steps, given)
+
+    def _decompose_within(self, at: int, steps: np.ndarray | None, given: FloatArray | None) -> Decomposition:
+        """Smoothed terms at the training rows, or at some steps among them."""
+        unit, form, which = self.units_[at], self.form_, at // len(self.form_.outputs)
+        y, X = self._training(at)
+        assert self.rows_ is not None
+        stamps = self.rows_.steps(which)
+        steps = stamps if steps is None else steps
+        if steps[0] < stamps[0]:
+            first = form.axis.format(steps[0].item())
+            raise InputError(f"{first} lies before the first training row{form.label(which)}.")
+        if not form.axis.regular:
+            stamps, among, X = rows_among(stamps, y[:, None], X, steps, given)
+            y, X = np.ascontiguousarray(among[:, 0]), _with_gaps(form, stamps, X, stamps[0])
+        shown = np.searchsorted(stamps, steps)
+        return decompose_rows(unit, y, *_split(unit.regular, X), shown, form.axis.at(steps))
+
+    def _decompose_ahead(
+        self, unit: ProcessUnit, which: int, steps: np.ndarray, given: FloatArray | None
+    ) -> Decomposition:
+        leads, axis = steps - self.last_[which], self.form_.axis
+        if not axis.regular:
+            X, shown = _with_gaps(self.form_, leads, given, 0), np.arange(len(leads))
+        else:
+            X, shown = None, leads - 1
+            if given is not None:
+                X = np.zeros((int(leads[-1]), given.shape[1]))
+                X[shown] = given
+        n = int(shown[-1]) + 1
+        return decompose_ahead(unit, n, *_split(unit.regular, X), shown, axis.at(steps))
+
+    def diagnostics(
+        self, lags: int | None = None, *, series: Hashable | None = None, column: Hashable | None = None
+    ) -> Diagnostics:
+        """Test the standardised innovations of the training rows.
+
+        Parameters
+        ----------
+        lags : int, optional
+            Autocorrelations in the Ljung-Box statistic. Default: 10, but no more than a fifth of the rows.
+        series, column : hashable, optional
+            Which series of a panel, and which column of a wide frame.
+
+        Returns
+        -------
+        Diagnostics
+        """
+        at, unit = self._unit(series, column)
+        y, X = self._training(at)
+        if self.rows_ is not None and self.rows_.at is not None:
+            stamps = self.rows_.steps(at // len(self.form_.outputs))
+            X = _with_gaps(self.form_, stamps, X, stamps[0])
+        residuals = standardised(unit, y, *_split(unit.regular, X))
+        return diagnose(residuals, read_lags(lags, 5, len(residuals)), sum(unit.free))
 
 
 def _with_gaps(form: Form, at: np.ndarray, X: FloatArray | None, before: Any) -> FloatArray:
