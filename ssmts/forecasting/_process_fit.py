@@ -23,6 +23,7 @@ from ._structural_fit import _decorrelate
 
 EXACT = 1e-12  # the model reproduces a series if it leaves less than this part of its mean square
 SPREAD = 16  # starting points that are tried beside the kernel's own
+PLAIN = 2_000  # rows up to which it costs more to look for structure in a model than to filter
 WRT = ("transition", "process_cov", "obs_cov", "initial_cov")
 
 
@@ -44,25 +45,24 @@ class Likelihood:
         self.places: tuple[Hyperparameter, ...] = hyperparameters(kernel)
         self.lengths, self.which = (ONE, np.zeros(len(y), np.int64)) if gaps is None else distinct(gaps)
         self.n_counted = int((~np.isnan(y)).sum()) - int(constant) - (0 if Z is None else Z.shape[1])
-        self.n_evaluations = 0
+        self.method = "auto" if len(y) > PLAIN else "sequential"
 
     def height(self, values: Mapping[str, float]) -> float:
         """Log-likelihood."""
-        return float(loglik(pack(self._model(values)[1], len(self.y)), self.y))
+        return float(loglik(pack(self._model(values)[1], len(self.y)), self.y, method=self.method))
 
     def __call__(self, values: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """Log-likelihood and its gradient."""
-        self.n_evaluations += 1
         steps, model = self._model(values)
-        height, found = score(pack(model, len(self.y)), self.y, wrt=WRT)
+        height, found = score(pack(model, len(self.y)), self.y, wrt=WRT, method=self.method)
         d = len(steps.observation)
         of_F, of_Q = (self._by_length(getattr(found, name), d) for name in WRT[:2])
         assert found.initial_cov is not None
         of_P = found.initial_cov[:d, :d]
         gradient = {"obs_var": float(np.sum(numbers_of(found.obs_cov)))}
         for name, leaf, field in self.places:
-            slope = steps.slopes[leaf, field]
-            gradient[name] = sum(float(np.sum(x * of)) for x, of in zip(slope, (of_F, of_Q, of_P)) if x is not None)
+            *slope, first = steps.slopes[leaf, field]
+            gradient[name] = sum(_inner(x, of, first) for x, of in zip(slope, (of_F, of_Q, of_P)) if x is not None)
         return float(height), gradient
 
     def profiled(self, values: Mapping[str, float]) -> tuple[float, float]:
@@ -91,6 +91,12 @@ class Likelihood:
         order = np.argsort(self.which, kind="stable")
         starts = np.searchsorted(self.which[order], np.arange(len(self.lengths)))
         return np.asarray(np.add.reduceat(gradient.values[order][:, :d, :d], starts, axis=0))
+
+
+def _inner(block: Array, gradient: Array, first: int) -> float:
+    """Sum of products of a block and the gradient with respect to it."""
+    at = slice(first, first + block.shape[-1])
+    return float(np.vdot(block, gradient[..., at, at]))
 
 
 class Sample(NamedTuple):
