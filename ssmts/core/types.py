@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.linalg.discretize import discretize
+from ssmts.core.linalg.operators import Operator
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Index: TypeAlias = npt.NDArray[np.int64]
@@ -46,13 +47,14 @@ class TimeVarying:
     values: Array
 
 
-Matrix: TypeAlias = Array | TimeVarying
+Matrix: TypeAlias = Array | TimeVarying | Operator
 
 
 class LinearGaussianSSM(NamedTuple):
     """A linear Gaussian state-space model; the module docstring has its equations and its timing.
 
-    Every field but the three of the prior may be `TimeVarying`. Covariances are symmetric and non-negative definite; they
+    Every field but the three of the prior may be `TimeVarying`, and every matrix may be an operator of
+    `ssmts.core.linalg.operators`. Covariances are symmetric and non-negative definite; they
     may be singular or zero.
 
     Attributes

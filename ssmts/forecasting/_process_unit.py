@@ -16,7 +16,7 @@ from ..components.transforms import Array
 from ..core.gaussian import Packed, Stream, filter, simulate
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
-from ..core.types import FilterResult, State
+from ..core.types import FilterResult, State, TimeVarying
 from ._process_model import hyperparameters, over
 from ._structural_unit import Covariates
 
@@ -146,7 +146,7 @@ def one_step(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -
     means, variances = [], []
     for packed, done in passes(unit, y, gaps, X):
         H, n = packed.ssm.observation, len(done.innovations)
-        rows = H[0] if isinstance(H, np.ndarray) else H.values[:, 0]
+        rows = H.values[:, 0] if isinstance(H, TimeVarying) else np.asarray(H)[0]
         means.append(np.sum(rows * done.predicted_mean[:n], axis=1) + unit.shift)
         variances.append(done.innovation_cov[:, 0, 0])
     return np.concatenate(means), np.concatenate(variances)

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ssmts.core.gaussian._lift import Lift, Rows, find_sums, lifted_cov
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
@@ -319,6 +320,8 @@ def _checked(ssm: LinearGaussianSSM, name: str, sizes: dict[str, int]) -> Array:
     varying = isinstance(field, TimeVarying)
     if varying and name.startswith("initial"):
         raise InputError(f"{name} is TimeVarying, but there is one prior only: pass an array")
+    if issparse(field):
+        raise InputTypeError(f"{name} is a scipy sparse array: pass {name}.toarray(); its zeros are found and left out")
     values = np.asarray(field.values if varying else field, dtype=float)
     values = values if varying else values[None]
     want = tuple(sizes[axis] for axis in SHAPES[name])
