@@ -10,8 +10,10 @@ from typing import Any
 
 from ssmts.core.gaussian._layout import Block, part, rare, start
 from ssmts.core.gaussian._predict import Moves
-from ssmts.core.gaussian._update import KIND, ORDINARY, K, S, V
+from ssmts.core.gaussian._update import KIND, NOISE, ORDINARY, K, S, V
 from ssmts.core.types import Array, Index
+
+VAGUE = 1e-2  # noise below this fraction of the innovation variance makes a row that says almost all that is known
 
 
 @part
@@ -65,6 +67,63 @@ def step_back(
         j, x = place[index[H.col + a]], e * h[g + a]
         for b in range(first, stop):
             N[j, place[index[H.col + b]]] += x * h[g + b]
+
+
+@rare
+def step_back_from_vague(
+    index: Index,
+    H: Block,
+    h: Array,
+    g: int,
+    place: Index,
+    table: Array,
+    i: int,
+    u: float,
+    r: Array,
+    N: Array,
+    NL: Array,
+) -> None:
+    """`step_back` where the row says almost all that is known, so that L'N L is almost nothing, and no difference of terms of N.
+
+    The columns of L that h touches are written down: -h_j K, and h_j K_j short of 1 is r / S + the sum of h_k K_k over the
+    other k. NL is work space, a line for each of them.
+    """
+    first, stop, n = index[H.ptr + i], index[H.ptr + i + 1], r.size
+    inverse = 1.0 / table[i, S] if table[i, KIND] == ORDINARY else 0.0
+    for b in range(first, stop):
+        j, x, own = place[index[H.col + b]], h[g + b], _short_of_one(index, H, h, g, place, table, i, b)
+        r[j] += x * u
+        for l in range(n):
+            NL[b - first, l] = own * N[j, l]
+        for k in range(n):
+            if k != j:
+                for l in range(n):
+                    NL[b - first, l] -= x * table[i, K + k] * N[k, l]
+    for b in range(first, stop):
+        j = place[index[H.col + b]]
+        for l in range(n):
+            N[j, l] = NL[b - first, l]
+            N[l, j] = NL[b - first, l]
+    for a in range(first, stop):
+        j, x, own = place[index[H.col + a]], h[g + a], _short_of_one(index, H, h, g, place, table, i, a)
+        for b in range(first, a + 1):
+            total = x * h[g + b] * inverse + own * NL[b - first, j]
+            for k in range(n):
+                if k != j:
+                    total -= x * table[i, K + k] * NL[b - first, k]
+            l = place[index[H.col + b]]
+            N[j, l] = total
+            N[l, j] = total
+
+
+@part
+def _short_of_one(index: Index, H: Block, h: Array, g: int, place: Index, table: Array, i: int, b: int) -> float:
+    """1 - h_j K_j for entry b of the line."""
+    left = table[i, NOISE] / table[i, S] if table[i, KIND] == ORDINARY else 0.0
+    for c in range(index[H.ptr + i], index[H.ptr + i + 1]):
+        if c != b:
+            left += h[g + c] * table[i, K + place[index[H.col + c]]]
+    return float(left)
 
 
 @part

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._backward import (
+    VAGUE,
     correlate,
     cross_errors,
     move_back,
@@ -15,13 +16,14 @@ from ssmts.core.gaussian._backward import (
     sandwich_back,
     smoothing_error,
     step_back,
+    step_back_from_vague,
 )
 from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
 from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._layout import Block, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._predict import new_moves
-from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, UNSEEN, K, S, V, clear_row, decorrelate
+from ssmts.core.gaussian._update import DIFFUSE, KIND, NOISE, SKIPPED, TOTAL, UNSEEN, K, S, V, clear_row, decorrelate
 from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
 
@@ -119,7 +121,10 @@ def back(
                 E[t, 0, 0] = e
             if t < rows:
                 _orders_back(index, H, h, g, place, table, i, rt, Nt, r1t, N1t, N2t, six)
-            step_back(index, H, h, g, place, i, u[t, i], e, rt, Nt, Nk)
+            if table[i, NOISE] < VAGUE * table[i, S] or table[i, KIND] == DIFFUSE:
+                step_back_from_vague(index, H, h, g, place, table, i, u[t, i], rt, Nt, three)
+            else:
+                step_back(index, H, h, g, place, i, u[t, i], e, rt, Nt, Nk)
         if model.full:
             correlate(row, K + 2 * dx, vector(u, t * dy, dy), matrix(E, t * dy * dy, dy, dy))
     work[0] = 0.0  # it must live until here

@@ -205,3 +205,15 @@ def test_time_varying_rows_follow_a_state(nile):
     tail = gaussian.smooth(ssm._replace(observation=TimeVarying(Z.values[5:])), y[5:], state=head.state)
     close(tail.smoothed_mean, whole.smoothed_mean[5:])
     close(tail.smoothed_cov, whole.smoothed_cov[5:])
+
+
+@pytest.mark.parametrize("prior", [1e4, 1e6, 1e8])
+@pytest.mark.parametrize("observation", [1.0, -20.0])
+def test_a_vague_prior_costs_no_more_digits_than_it_is_wide(prior, observation):
+    """The root keeps all digits; observations leave variances of about one over the square of their factor."""
+    y = np.random.default_rng(0).normal(size=(60, 1)).cumsum(axis=0)
+    y[:10] = np.nan
+    ssm = LinearGaussianSSM(ONE, ONE, observation * ONE, ONE, np.zeros(1), prior * ONE)
+    got, want = (gaussian.smooth(ssm, y, method=method) for method in ("sequential", "square_root"))
+    np.testing.assert_allclose(got.smoothed_cov, want.smoothed_cov, rtol=1e-14 * prior * observation**2)
+    np.testing.assert_allclose(got.smoothed_mean, want.smoothed_mean, rtol=1e-12 * prior * observation**2)
