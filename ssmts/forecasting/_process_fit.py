@@ -2,101 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.stats import qmc
 
-from ..components.kernel_steps import Steps, steps_of
 from ..components.kernels import Kernel, Matern
 from ..components.transforms import Array, Positive, Transform, Variance
-from ..core.gaussian import loglik, pack, score
-from ..core.types import LinearGaussianSSM, TimeVarying
 from ..estimation._search import Problem, Summit, climb
-from ..estimation._tangents import numbers_of
 from ..estimation.parameters import Moved, Parameter, Values
 from ..exceptions import InputError, TooShortError
-from ._process_model import ONE, Hyperparameter, distinct, hyperparameters, model_of, with_values
+from ._process_likelihood import EXACT, Likelihood
+from ._process_model import hyperparameters, terms_of, with_values
 from ._process_unit import ProcessUnit, filtered
 from ._structural_fit import _decorrelate
 
-EXACT = 1e-12  # the model reproduces a series if it leaves less than this part of its mean square
+FOLLOWED = 12  # steps up from each start, before the best is climbed
 SPREAD = 16  # starting points that are tried beside the kernel's own
-PLAIN = 2_000  # rows up to which it costs more to look for structure in a model than to filter
-WRT = ("transition", "process_cov", "obs_cov", "initial_cov")
-
-
-class Likelihood:
-    """Log-likelihood of scaled rows as a function of hyperparameters, with its exact gradient.
-
-    Parameters
-    ----------
-    kernel : Kernel
-    y : (n_times,)
-    gaps : (n_times,) or None
-        Time from each row to the next; None for steps of length 1.
-    constant : bool
-    Z : (n_times, n_covariates) or None
-    """
-
-    def __init__(self, kernel: Kernel, y: Array, gaps: Array | None, constant: bool, Z: Array | None) -> None:
-        self.kernel, self.y, self.constant, self.Z = kernel, y[:, None], constant, Z
-        self.places: tuple[Hyperparameter, ...] = hyperparameters(kernel)
-        self.lengths, self.which = (ONE, np.zeros(len(y), np.int64)) if gaps is None else distinct(gaps)
-        self.n_counted = int((~np.isnan(y)).sum()) - int(constant) - (0 if Z is None else Z.shape[1])
-        self.method = "auto" if len(y) > PLAIN else "sequential"
-
-    def height(self, values: Mapping[str, float]) -> float:
-        """Log-likelihood."""
-        return float(loglik(pack(self._model(values)[1], len(self.y)), self.y, method=self.method))
-
-    def __call__(self, values: Mapping[str, float]) -> tuple[float, dict[str, float]]:
-        """Log-likelihood and its gradient."""
-        steps, model = self._model(values)
-        height, found = score(pack(model, len(self.y)), self.y, wrt=WRT, method=self.method)
-        d = len(steps.observation)
-        of_F, of_Q = (self._by_length(getattr(found, name), d) for name in WRT[:2])
-        assert found.initial_cov is not None
-        of_P = found.initial_cov[:d, :d]
-        gradient = {"obs_var": float(np.sum(numbers_of(found.obs_cov)))}
-        for name, leaf, field in self.places:
-            *slope, first = steps.slopes[leaf, field]
-            gradient[name] = sum(_inner(x, of, first) for x, of in zip(slope, (of_F, of_Q, of_P)) if x is not None)
-        return float(height), gradient
-
-    def profiled(self, values: Mapping[str, float]) -> tuple[float, float]:
-        """The best factor of all variances, and the log-likelihood there.
-
-        A factor c changes the log-likelihood to ``-(n log c + squares / c) / 2`` and a constant, so that two heights tell
-        the squares.
-        """
-        n, variances = self.n_counted, [name for name in values if name.endswith("_var")]
-        here, there = self.height(values), self.height({**values, **{name: 4 * values[name] for name in variances}})
-        squares = (n * np.log(4.0) - 2 * (here - there)) / 0.75
-        factor = max(squares, 0.0) / n
-        if factor < EXACT:
-            return factor, np.inf
-        return factor, here + squares / 2 - n / 2 * (1 + np.log(factor))
-
-    def _model(self, values: Mapping[str, float]) -> tuple[Steps, LinearGaussianSSM]:
-        steps = steps_of(with_values(self.kernel, values), self.lengths)
-        return steps, model_of(steps, self.which, values["obs_var"], self.constant, self.Z)
-
-    def _by_length(self, gradient: Array | TimeVarying | None, d: int) -> Array:
-        """The gradient with respect to the matrices of each distinct length."""
-        if not isinstance(gradient, TimeVarying):
-            assert gradient is not None
-            return gradient[None, :d, :d]
-        order = np.argsort(self.which, kind="stable")
-        starts = np.searchsorted(self.which[order], np.arange(len(self.lengths)))
-        return np.asarray(np.add.reduceat(gradient.values[order][:, :d, :d], starts, axis=0))
-
-
-def _inner(block: Array, gradient: Array, first: int) -> float:
-    """Sum of products of a block and the gradient with respect to it."""
-    at = slice(first, first + block.shape[-1])
-    return float(np.vdot(block, gradient[..., at, at]))
 
 
 class Sample(NamedTuple):
@@ -113,7 +37,7 @@ def fit_unit(
     kernel: Kernel,
     fix: Mapping[str, float],
     constant: bool,
-    n_starts: int,
+    n_starts: int | None,
     y: Array,
     gaps: Array | None,
     X: Array | None,
@@ -126,7 +50,8 @@ def fit_unit(
     fix : mapping of str to float
     constant : bool
         Whether there is an unknown mean.
-    n_starts : int
+    n_starts : int or None
+        How many starting points are followed; None for two a parameter.
     y : (n_times,)
     gaps : (n_times,) or None
         Time from the row before to each row.
@@ -202,7 +127,9 @@ def _sample(kernel: Kernel, constant: bool, y: Array, gaps: Array | None, Z: Arr
     return Sample(likelihood, shift, scale, max(float(times[-1] - times[0]), spacing), spacing)
 
 
-def _estimate(sample: Sample, given: Mapping[str, float], n_starts: int) -> tuple[Values, dict[str, float], bool]:
+def _estimate(
+    sample: Sample, given: Mapping[str, float], n_starts: int | None
+) -> tuple[Values, dict[str, float], bool]:
     """Values of all parameters, standard errors of those that were free, and whether the search arrived."""
     likelihood = sample.likelihood
     free = [name for name in (*(place.name for place in likelihood.places), "obs_var") if name not in given]
@@ -221,15 +148,72 @@ def _estimate(sample: Sample, given: Mapping[str, float], n_starts: int) -> tupl
             tried.append((height, values))
     if not tried:
         raise InputError("The likelihood is not finite anywhere: the values that are fixed contradict the rows.")
-    best: tuple[Summit, Moved] | None = None
-    for _, start in sorted(tried, key=lambda pair: -pair[0])[:n_starts]:
-        moved = Moved({n: Parameter(start[n], transforms[n]) for n in start}, given)
-        summit = climb(_problem(likelihood, moved), moved.origin, "lbfgs")
-        if best is None or summit.height > best[0].height + 1e-9:
-            best = (summit, moved)
-    assert best is not None
+    tried = sorted(tried, key=lambda pair: -pair[0])[: n_starts or 2 * len(free)]
+    if len(tried) > 1:
+        tried = sorted(
+            (_followed(likelihood, start, given, transforms) for _, start in tried), key=lambda pair: -pair[0]
+        )
+    best = _climbed(likelihood, tried[0][1], given, transforms)
+    for _ in terms_of(likelihood.kernel):
+        again = _reopened(sample, best[1].values(best[0].numbers), free)
+        if again is None:
+            break
+        best = max(best, _climbed(likelihood, again, given, transforms), key=lambda end: end[0].height)
     summit, moved = best
     return moved.values(summit.numbers), _errors(moved, summit), summit.converged
+
+
+def _followed(
+    likelihood: Likelihood, start: Values, given: Mapping[str, float], transforms: Mapping[str, Transform]
+) -> tuple[float, Values]:
+    """Height and values some steps up from a start: enough to tell which hill it is on."""
+    moved = Moved({name: Parameter(start[name], transforms[name]) for name in start}, given)
+    problem = _problem(likelihood, moved)
+
+    def downhill(numbers: Array) -> tuple[float, Array]:
+        height, gradient = problem.function(numbers)
+        return (-height, -gradient) if np.isfinite(height) else (1e300, gradient)
+
+    done = minimize(
+        downhill, moved.origin, jac=True, method="L-BFGS-B", bounds=problem.limits, options={"maxiter": FOLLOWED}
+    )
+    return -float(done.fun), _open(moved.values(done.x), moved.free)
+
+
+def _open(values: Values, free: Iterable[str]) -> Values:
+    """Values to search from: variances that were lost on the way are let in again."""
+    return {n: max(v, 1e-2) if n in free and n.endswith("_var") else v for n, v in values.items()}
+
+
+def _climbed(
+    likelihood: Likelihood, start: Values, given: Mapping[str, float], transforms: Mapping[str, Transform]
+) -> tuple[Summit, Moved]:
+    moved = Moved({name: Parameter(start[name], transforms[name]) for name in start}, given)
+    return climb(_problem(likelihood, moved), moved.origin, "lbfgs"), moved
+
+
+def _reopened(sample: Sample, values: Values, free: list[str]) -> Values | None:
+    """Values to search from where a summand has vanished, but would not have with other length scales; None if there are none.
+
+    At a variance of zero the likelihood does not depend on the length scale, but its slope in the variance does.
+    """
+    likelihood, first = sample.likelihood, 0
+    steepest, found = 1e-2, None
+    for term in terms_of(likelihood.kernel).values():
+        leaves = range(first, first + len(term.leaves))
+        first = leaves.stop
+        own = [place for place in likelihood.places if place.leaf in leaves and place.name in free]
+        variances = [place.name for place in own if place.field == "variance"]
+        scales = [place.name for place in own if place.field != "variance"]
+        if not variances or not scales or any(values[name] > 0 for name in variances):
+            continue
+        for trial in _spread(sample, free):
+            moved = values | {name: trial[name] for name in scales}
+            slopes = likelihood(moved)[1]
+            rise = max(slopes[name] for name in variances)
+            if rise > steepest:
+                steepest, found = rise, moved
+    return None if found is None else _open(found, free)
 
 
 def _transforms(sample: Sample) -> dict[str, Transform]:

@@ -44,9 +44,9 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
         In the unit of time, for the default kernel.
     mean : {"constant", "zero"}, default "constant"
         ``"constant"``: an unknown mean, to which forecasts return beyond the length scales. ``"zero"``: the series moves about zero.
-    n_starts : int, default 2
-        Number of searches, from the best of starting points that are spread over what is sensible: the likelihood can have several
-        maxima. The best end is kept.
+    n_starts : int, optional
+        How many starting points are followed, the best of those that are spread over what is sensible, before the most promising
+        is climbed to the end: the likelihood can have several maxima. Default: two for every parameter to estimate.
     fix : dict of str to float, optional
         Parameters with given values, such as ``{"obs_var": 0.0}``, on the scale of the (transformed) target.
     freq : str or offset, optional
@@ -112,7 +112,7 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
         season_length: float | None = None,
         *,
         mean: str = "constant",
-        n_starts: int = 2,
+        n_starts: int | None = None,
         fix: Mapping[str, float] | None = None,
         freq: Any = None,
         target_transform: Any = None,
@@ -177,11 +177,12 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
     def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> ProcessUnit:
         if self.mean not in ("constant", "zero"):
             raise InputError(f'mean must be "constant" or "zero"; received {self.mean!r}.')
-        if isinstance(self.n_starts, bool) or not isinstance(self.n_starts, Integral) or self.n_starts < 1:
-            raise InputError(f"n_starts must be a whole number of at least 1; received {self.n_starts!r}.")
+        n_starts = self.n_starts
+        if n_starts is not None and (isinstance(n_starts, bool) or not isinstance(n_starts, Integral) or n_starts < 1):
+            raise InputError(f"n_starts must be a whole number of at least 1; received {n_starts!r}.")
         gaps, X = _split(axis.regular, X)
         fixed = read_fixed(self.fix, '{"obs_var": 0.0}')
-        return fit_unit(self._kernel(), fixed, self.mean == "constant", int(self.n_starts), y, gaps, X)
+        return fit_unit(self._kernel(), fixed, self.mean == "constant", n_starts, y, gaps, X)
 
     def _update_unit(self, unit: ProcessUnit, y: FloatArray, X: FloatArray | None) -> ProcessUnit:
         return update_unit(unit, y, *_split(unit.regular, X))

@@ -132,6 +132,19 @@ def test_the_likelihood_with_two_maxima_is_climbed_from_both_sides():
     assert max(f.loglik_ for f in ends) - min(f.loglik_ for f in ends) < 1e-5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_alike_kernels_reach_the_best_of_many_starts(seed):
+    """Two rough processes of which one may not be there: many local maxima."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.uniform(0, 60, 50))
+    truth = Matern(1.5, 3.0) + Matern(0.5, 25.0, 0.5 * (seed % 2))
+    y = np.linalg.cholesky(truth(t[:, None] - t) + 0.1 * np.eye(50)) @ rng.standard_normal(50)
+    kernel, rows = Matern(1.5) + Matern(0.5, 30.0), pd.Series(y, index=t)
+    ends = [GaussianProcessForecaster(kernel, n_starts=n).fit(rows) for n in (None, 17)]
+    assert ends[0].loglik_ > ends[1].loglik_ - 1e-4
+    assert ends[0].converged_
+
+
 def test_residuals_of_the_true_model_are_white():
     rng = np.random.default_rng(5)
     t = np.sort(rng.uniform(0, 400, 400))
