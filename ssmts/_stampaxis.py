@@ -49,26 +49,24 @@ class StampAxis:
         return "ns" if self.unit == "ns" else "us"
 
     def steps(self, index: pd.Index) -> Any:
-        """Convert stamps (n,) to steps, int64 of date-times and integers, float64 of other numbers.
+        """Convert stamps (n,) to steps, int64 of date-times, float64 of numbers.
 
         Raises
         ------
         TimeIndexError
             A stamp is missing, of another kind or zone, or finer than the axis can tell.
         """
-        kind = kind_of(index, numbers=self.kind == "number")
+        kind = kind_of(index, numbers=self.kind != "datetime")
         check_present(index)
-        if self.kind == "number" and kind in ("integer", "number"):
+        if (kind == "datetime") != (self.kind == "datetime") or kind == "period":
+            raise TimeIndexError(
+                f"The time index holds stamps of kind {kind!r}, but fit saw {self.kind!r}. Pass an index of the same kind."
+            )
+        if kind != "datetime":
             numbers = index.to_numpy(dtype=np.float64)
             if np.isinf(numbers).any():
                 raise TimeIndexError(f"The stamp of row {int(np.isinf(numbers).argmax())} is infinite. Drop the row.")
             return numbers
-        if kind != self.kind:
-            raise TimeIndexError(
-                f"The time index holds stamps of kind {kind!r}, but fit saw {self.kind!r}. Pass an index of the same kind."
-            )
-        if kind == "integer":
-            return index.to_numpy(dtype=np.int64)
         stamps = cast(pd.DatetimeIndex, index)
         if zone_name(stamps.tz) != self.tz:
             naive = stamps.tz is None or self.tz is None
@@ -88,7 +86,8 @@ class StampAxis:
     def at(self, steps: Any) -> pd.Index:
         """Index of steps in any order."""
         if self.kind != "datetime":
-            return cast(pd.Index, pd.Index(steps, name=self.name))
+            whole = self.kind == "integer" and (np.asarray(steps) % 1 == 0).all()
+            return cast(pd.Index, pd.Index(np.asarray(steps, dtype=np.int64 if whole else np.float64), name=self.name))
         stamps = pd.DatetimeIndex(np.asarray(steps, dtype=np.int64).view(f"M8[{self._ticks}]"), name=self.name)
         assert self.unit is not None
         if (stamps.as_unit(self.unit) == stamps).all():

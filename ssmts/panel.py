@@ -430,14 +430,15 @@ def align(target: Table, covariates: Table) -> tuple[Table, Table]:
 def _axis_steps(target: Table, freq: Any, irregular: bool) -> tuple[Axis, Steps]:
     if target.time is None:
         return row_axis(), np.arange(len(target.values))
-    irregular = irregular and freq is None
+    as_they_are = irregular and isinstance(freq, str) and freq == "irregular"
+    irregular = irregular and (freq is None or as_they_are)
     numbers = kind_of(target.time, numbers=irregular) == "number"
     parts = [target.time] if target.codes is None else [target.time.take(p) for p in _groups(target)]
     for position, part in enumerate(parts):
         check_increasing(part, series=None if target.keys is None else target.keys[position], numbers=numbers)
     axis: Axis
     try:
-        axis = stamp_axis(parts) if numbers else infer_axis(parts, freq)
+        axis = stamp_axis(parts) if numbers or as_they_are else infer_axis(parts, freq)
     except FrequencyError:
         if not irregular:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -140,14 +141,19 @@ def _estimate(
     scaled = not any(name.endswith("_var") and value > 0 for name, value in given.items())
     for trial in _spread(sample, free):
         values = trial | dict(given)
-        factor, height = likelihood.profiled(values) if scaled else (1.0, likelihood.height(values))
+        factor, height = 1.0, -np.inf
+        with suppress(ArithmeticError):
+            factor, height = likelihood.profiled(values) if scaled else (1.0, likelihood.height(values))
         if factor < EXACT:  # no maximum; small variances let later rows move the state all the same
             return {n: v * EXACT if n in free and n.endswith("_var") else v for n, v in values.items()}, {}, False
-        values = {n: v * factor if n in free and n.endswith("_var") else v for n, v in values.items()}
         if np.isfinite(height):
-            tried.append((height, values))
+            tried.append(
+                (height, {n: v * factor if n in free and n.endswith("_var") else v for n, v in values.items()})
+            )
     if not tried:
-        raise InputError("The likelihood is not finite anywhere: the values that are fixed contradict the rows.")
+        raise InputError(
+            "No likelihood is finite: the values that are fixed contradict the rows, or leave numbers of too different sizes."
+        )
     tried = sorted(tried, key=lambda pair: -pair[0])[: n_starts or 2 * len(free)]
     if len(tried) > 1:
         tried = sorted(
@@ -169,14 +175,17 @@ def _followed(
     """Height and values some steps up from a start: enough to tell which hill it is on."""
     moved = Moved({name: Parameter(start[name], transforms[name]) for name in start}, given)
     problem = _problem(likelihood, moved)
+    worst = 1e3 * (1 + abs(problem.function(moved.origin)[0]))
 
     def downhill(numbers: Array) -> tuple[float, Array]:
         height, gradient = problem.function(numbers)
-        return (-height, -gradient) if np.isfinite(height) else (1e300, gradient)
+        return (-height, -gradient) if np.isfinite(height) else (worst, gradient)
 
     done = minimize(
         downhill, moved.origin, jac=True, method="L-BFGS-B", bounds=problem.limits, options={"maxiter": FOLLOWED}
     )
+    if not np.isfinite(done.x).all():
+        return -np.inf, start
     return -float(done.fun), _open(moved.values(done.x), moved.free)
 
 
@@ -262,10 +271,10 @@ def _problem(likelihood: Likelihood, moved: Moved) -> Problem:
         if key not in kept:
             while len(kept) > 4:
                 kept.pop(next(iter(kept)))
-            try:
-                kept[key] = likelihood(moved.values(numbers))
-            except ArithmeticError:
-                kept[key] = (-np.inf, dict.fromkeys(moved.parameters, 0.0))
+            kept[key] = (-np.inf, dict.fromkeys(moved.parameters, 0.0))
+            if np.isfinite(numbers).all():
+                with suppress(ArithmeticError):
+                    kept[key] = likelihood(moved.values(numbers))
         return kept[key]
 
     def function(numbers: Array) -> tuple[float, Array]:

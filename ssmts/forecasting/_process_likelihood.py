@@ -12,7 +12,7 @@ from ..components.transforms import Array
 from ..core.gaussian import loglik, pack, score
 from ..core.types import LinearGaussianSSM, TimeVarying
 from ..estimation._tangents import numbers_of
-from ._process_model import ONE, Hyperparameter, distinct, hyperparameters, model_of, with_values
+from ._process_model import ONE, Hyperparameter, distinct, hyperparameters, model_of, soundly, with_values
 
 EXACT = 1e-12  # the model reproduces a series if it leaves less than this part of its mean square
 PLAIN = 2_000  # rows up to which it costs more to look for structure in a model than to filter
@@ -41,12 +41,14 @@ class Likelihood:
 
     def height(self, values: Mapping[str, float]) -> float:
         """Log-likelihood."""
-        return float(loglik(pack(self._model(values)[1], len(self.y)), self.y, method=self.method))
+        packed = pack(self._model(values)[1], len(self.y))
+        return float(soundly(lambda method: loglik(packed, self.y, method=method), self.method))
 
     def __call__(self, values: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """Log-likelihood and its gradient."""
         steps, model = self._model(values)
-        height, found = score(pack(model, len(self.y)), self.y, wrt=WRT, method=self.method)
+        packed = pack(model, len(self.y))
+        height, found = soundly(lambda method: score(packed, self.y, wrt=WRT, method=method), self.method)
         d = len(steps.observation)
         of_F, of_Q = (self._by_length(getattr(found, name), d) for name in WRT[:2])
         assert found.initial_cov is not None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from ..components.kernel_steps import Steps, steps_of
 from ..components.kernels import Kernel, Leaf, Product, Sum, leaf_labels
 from ..core.gaussian import Packed, pack
 from ..core.types import Array, Index, LinearGaussianSSM, TimeVarying
+from ..exceptions import NumericalError
 
 ONE = np.ones(1)
+T = TypeVar("T")
 
 
 class Hyperparameter(NamedTuple):
@@ -134,3 +136,11 @@ def over(kernel: Kernel, obs_var: float, constant: bool, gaps: Array | None, Z: 
         return packed.replace(observation=TimeVarying(np.concatenate([lead, Z], axis=1)[:, None]))
     lengths, which = distinct(gaps)
     return pack(model_of(steps_of(kernel, lengths), which, obs_var, constant, Z), len(gaps))
+
+
+def soundly(run: Callable[[str], T], method: str = "auto") -> T:
+    """What `run` gives by a method, or by square roots where covariances lose their sign, as smooth processes over short steps can."""
+    try:
+        return run(method)
+    except NumericalError:
+        return run("square_root")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..components.transforms import Array
 from ..core.gaussian import forecast, smooth
-from ._process_model import terms_of
+from ._process_model import soundly, terms_of
 from ._process_unit import ProcessUnit, ahead_of, later, n_effects, parameters_of, rotated, served
 from ._structural_results import Decomposition, _line
 
@@ -53,7 +53,8 @@ def decompose_rows(
     unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None, shown: NDArray[np.int64], index: pd.Index
 ) -> Decomposition:
     """Smoothed terms at some of the rows; `shown` are their positions."""
-    done = smooth(served(unit, later(gaps), X), (y - unit.shift)[:, None])
+    packed, rows = served(unit, later(gaps), X), (y - unit.shift)[:, None]
+    done = soundly(lambda method: smooth(packed, rows, method=method))
     parts = _components(unit, None if X is None else X[shown], done.smoothed_mean[shown], done.smoothed_cov[shown])
     seen = ~np.isnan(y[shown])
     noise = (done.smoothed_obs_disturbance[shown, 0], done.smoothed_obs_disturbance_cov[shown, 0, 0])

@@ -17,7 +17,8 @@ from ..core.gaussian import Packed, Stream, filter, simulate
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import FilterResult, State, TimeVarying
-from ._process_model import hyperparameters, over
+from ..exceptions import NumericalError
+from ._process_model import hyperparameters, over, soundly
 from ._structural_unit import Covariates
 
 CHUNK = 1_000_000  # numbers of one field of a model or a result that are held at a time
@@ -81,9 +82,23 @@ def filtered(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -
     unit = unit._replace(state=served(unit, None if gaps is None else np.zeros(1), None if X is None else X[:1]).start)
     loglik = 0.0
     for packed, rows in _pieces(unit, y, gaps, X):
-        done = run(packed, rows, None, unit.state)
-        unit, loglik = unit._replace(state=done.state), loglik + float(done.loglik)
+        state, more = _advanced(packed, rows, unit.state)
+        unit, loglik = unit._replace(state=state), loglik + more
     return unit._replace(loglik=loglik)
+
+
+def _advanced(packed: Packed, rows: Array, state: State | None) -> tuple[State, float]:
+    """State after rows, and their log-likelihood."""
+    try:
+        done = run(packed, rows, None, state)
+    except NumericalError:
+        careful = filter(packed, rows, method="square_root", state=state)
+        return careful.state, careful.loglik
+    return done.state, float(done.loglik)
+
+
+def _filtered(packed: Packed, rows: Array, state: State) -> FilterResult:
+    return soundly(lambda method: filter(packed, rows, method=method, state=state))
 
 
 def _pieces(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -> Iterator[tuple[Packed, Array]]:
@@ -105,7 +120,7 @@ def update_unit(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None
         return unit._replace(state=stream.state)
     gaps, X, more = _led(gaps, X)
     for packed, rows in _pieces(unit, np.append(np.full(more, np.nan), y), gaps, X):
-        unit = unit._replace(state=run(packed, rows, None, unit.state).state)
+        unit = unit._replace(state=_advanced(packed, rows, unit.state)[0])
     return unit
 
 
@@ -120,7 +135,7 @@ def ahead(unit: ProcessUnit, n: int, gaps: Array | None, X: Array | None) -> tup
     assert unit.state is not None
     packed, more = ahead_of(unit, gaps, X)
     mean, cov = observations_ahead(packed, unit.state, n + more)
-    return mean[more:, 0] + unit.shift, cov[more:, 0, 0]
+    return mean[more:, 0] + unit.shift, np.maximum(cov[more:, 0, 0], 0.0)
 
 
 def paths(
@@ -136,7 +151,7 @@ def passes(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -> 
     """Filter training rows, a bounded number of them at a time."""
     state = served(unit, None if gaps is None else np.zeros(1), None if X is None else X[:1]).start
     for packed, rows in _pieces(unit, y, gaps, X):
-        done = filter(packed, rows, state=state)
+        done = _filtered(packed, rows, state)
         state = done.state
         yield packed, done
 
@@ -148,7 +163,7 @@ def one_step(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None) -
         H, n = packed.ssm.observation, len(done.innovations)
         rows = H.values[:, 0] if isinstance(H, TimeVarying) else np.asarray(H)[0]
         means.append(np.sum(rows * done.predicted_mean[:n], axis=1) + unit.shift)
-        variances.append(done.innovation_cov[:, 0, 0])
+        variances.append(np.maximum(done.innovation_cov[:, 0, 0], 0.0))
     return np.concatenate(means), np.concatenate(variances)
 
 

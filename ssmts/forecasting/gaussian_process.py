@@ -50,7 +50,8 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
     fix : dict of str to float, optional
         Parameters with given values, such as ``{"obs_var": 0.0}``, on the scale of the (transformed) target.
     freq : str or offset, optional
-        Frequency of the rows; found from the index unless given.
+        Frequency of the rows; found from the index unless given. ``"irregular"``: stamps are taken as they are even where there is
+        one, so that days can be forecast by the hour.
     target_transform : transformer, optional
         scikit-learn transformer applied to the target, column by column; must be monotone.
     n_jobs : int, optional

@@ -10,9 +10,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 
 from ssmts import GaussianProcessForecaster
 from ssmts.components.kernels import Constant, Matern, Periodic
-from ssmts.exceptions import InputError, InputTypeError, TimeIndexError, TooShortError
+from ssmts.core.gaussian import loglik
+from ssmts.exceptions import InputError, InputTypeError, NumericalError, TimeIndexError, TooShortError
 from ssmts.forecasting._process_likelihood import Likelihood
-from ssmts.forecasting._process_model import hyperparameters, terms_of, with_values
+from ssmts.forecasting._process_model import hyperparameters, over, terms_of, with_values
 
 SEASON = Matern(1.5, 2.0, 1.2) + Periodic(7.0, 0.9, 0.7, order=4) * Matern(0.5, 20.0)
 KERNELS = {
@@ -238,6 +239,64 @@ def test_stamps_between_training_rows_are_predicted_from_the_rows_before():
     for stamp, value in found.items():
         before = GaussianProcessForecaster(SEASON, fix=fixed(SEASON)).fit(y[t < stamp])
         assert before.predict(pd.Index([stamp])).iloc[0] == pytest.approx(value, rel=1e-9)
+
+
+def test_days_are_forecast_by_the_hour_where_asked():
+    days = pd.date_range("2024-01-01", periods=40)
+    y = pd.Series(path(SEASON, np.arange(40.0)), index=days)
+    grid = GaussianProcessForecaster(SEASON, fix=fixed(SEASON)).fit(y)
+    hours = days[-1] + pd.to_timedelta([12, 24, 30], unit="h")
+    with pytest.raises(TimeIndexError, match="off the grid"):
+        grid.predict(hours)
+    free = GaussianProcessForecaster(SEASON, fix=fixed(SEASON), freq="irregular").fit(y)
+    assert free.loglik_ == pytest.approx(grid.loglik_, rel=1e-11)
+    found = free.predict(hours)
+    assert found.iloc[1] == pytest.approx(grid.predict(1).iloc[0], rel=1e-10)
+    one = np.ones((40, 1))
+    expected = dense(SEASON, 0.3, np.arange(40.0), y.to_numpy(), one, np.array([39.5, 40.0, 40.25]), one[:3])[1]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_integers_without_a_grid_take_fractions():
+    t = np.array([0, 7, 9, 13, 20, 31, 33, 50, 55, 61, 62]) * 10 + np.arange(11) // 5 * 3
+    y = pd.Series(np.sin(t / 90), index=t)
+    f = GaussianProcessForecaster(
+        Matern(1.5), fix={"matern_var": 1.0, "matern_length_scale": 90.0, "obs_var": 0.01}
+    ).fit(y)
+    assert f.predict(y[:5]).index.equals(y.index[:5])
+    assert f.forecast(pd.Index([640, 650])).to_frame().index.dtype == np.int64
+    half = f.predict(pd.Index([640.5]))
+    f.update(pd.Series([1.0], index=[630.25]))
+    assert f.predict(pd.Index([640.5])).iloc[0] > half.iloc[0]
+
+
+def test_smooth_processes_over_short_steps_keep_their_sign():
+    """Gaps of five orders of size and no noise: where the covariance of a filter is rounding, its square root is not."""
+    t = np.cumsum(10.0 ** np.random.default_rng(0).uniform(-3, 2, 300))
+    y = pd.Series(np.sin(t / 50), index=t)
+    values = {"matern_var": 5.0, "matern_length_scale": 200.0, "obs_var": 0.0}
+    packed = over(with_values(Matern(2.5), values), 0.0, True, np.append(np.diff(t), 0.0), None)
+    with pytest.raises(NumericalError, match="square_root"):
+        loglik(packed, y.to_numpy()[:, None])
+    f = GaussianProcessForecaster(Matern(2.5), fix=values).fit(y)
+    assert np.isfinite(f.loglik_)
+    found = f.forecast(y.index)
+    deviation = np.sqrt(found.distribution.variance()[0, 10:, 0])
+    assert np.all(np.abs(found.mean - y)[10:] < 6 * deviation + 1e-9)
+    np.testing.assert_allclose(f.decompose().mean.sum(axis=1), y, atol=1e-6)
+    assert f.predict(pd.Index([t[-1] + 1.0])).iloc[0] == pytest.approx(np.sin((t[-1] + 1.0) / 50), abs=1e-3)
+
+
+def test_long_regular_series_are_served_by_other_rungs():
+    y = path(Matern(1.5, 9.0, 1.0), np.arange(2500.0))
+    likelihood = Likelihood(Matern(1.5), y, None, True, None)
+    values = {"matern_var": 1.2, "matern_length_scale": 8.0, "obs_var": 0.25}
+    assert likelihood.method == "auto"
+    height, gradient = likelihood(values)
+    likelihood.method = "sequential"
+    other, slopes = likelihood(values)
+    assert height == pytest.approx(other, rel=1e-10)
+    assert gradient == pytest.approx(slopes, rel=1e-6)
 
 
 def test_names_and_terms():
