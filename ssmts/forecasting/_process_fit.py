@@ -52,7 +52,7 @@ def fit_unit(
     constant : bool
         Whether there is an unknown mean.
     n_starts : int or None
-        How many starting points are followed; None for two a parameter.
+        How many starting points are followed; None for `_enough`.
     y : (n_times,)
     gaps : (n_times,) or None
         Time from the row before to each row.
@@ -154,7 +154,7 @@ def _estimate(
         raise InputError(
             "No likelihood is finite: the values that are fixed contradict the rows, or leave numbers of too different sizes."
         )
-    tried = sorted(tried, key=lambda pair: -pair[0])[: n_starts or 2 * len(free)]
+    tried = sorted(tried, key=lambda pair: -pair[0])[: n_starts or _enough(free)]
     if len(tried) > 1:
         tried = sorted(
             (_followed(likelihood, start, given, transforms) for _, start in tried), key=lambda pair: -pair[0]
@@ -167,6 +167,12 @@ def _estimate(
         best = max(best, _climbed(likelihood, again, given, transforms), key=lambda end: end[0].height)
     summit, moved = best
     return moved.values(summit.numbers), _errors(moved, summit), summit.converged
+
+
+def _enough(free: list[str]) -> int:
+    """Starting points to follow: what took to find the best of many where it was tried."""
+    n_scales = sum(name.endswith("_length_scale") for name in free)
+    return 5 if n_scales <= 1 else 6 * n_scales
 
 
 def _followed(
