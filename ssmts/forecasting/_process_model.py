@@ -119,10 +119,10 @@ def model_of(steps: Steps, which: Index, obs_var: float, constant: bool, Z: Arra
 
 
 @lru_cache(maxsize=256)
-def ready(kernel: Kernel, obs_var: float, constant: bool, n_covariates: int) -> Packed:
-    """The model over steps of length 1, packed once; covariates in it are zero."""
+def ready(kernel: Kernel, obs_var: float, constant: bool, n_covariates: int, step: float = 1.0) -> Packed:
+    """The model over steps of one length, packed once; covariates in it are zero."""
     Z = np.zeros((1, n_covariates)) if n_covariates else None
-    return pack(model_of(steps_of(kernel, ONE), np.zeros(1, np.int64), obs_var, constant, Z))
+    return pack(model_of(steps_of(kernel, np.array([step])), np.zeros(1, np.int64), obs_var, constant, Z))
 
 
 def over(kernel: Kernel, obs_var: float, constant: bool, gaps: Array | None, Z: Array | None) -> Packed:

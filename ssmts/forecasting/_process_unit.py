@@ -7,10 +7,12 @@ last row. `gaps` always hold the time from the row before to each row; on a grid
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
+from ..components.kernel_steps import steps_of
 from ..components.kernels import Kernel
 from ..components.transforms import Array
 from ..core.gaussian import Packed, Stream, filter, simulate
@@ -18,7 +20,7 @@ from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import FilterResult, State, TimeVarying
 from ..exceptions import NumericalError
-from ._process_model import hyperparameters, over, soundly
+from ._process_model import hyperparameters, over, ready, soundly
 from ._structural_unit import Covariates
 
 CHUNK = 1_000_000  # numbers of one field of a model or a result that are held at a time
@@ -118,10 +120,29 @@ def update_unit(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None
         stream = Stream(served(unit, None, None), unit.state)
         stream.step(float(y[0]) - unit.shift)
         return unit._replace(state=stream.state)
+    if len(y) == 1 and gaps is not None and unit.covariates is None and not unit.state.rank:
+        with suppress(NumericalError):
+            return unit._replace(state=_later_row(unit, float(y[0]) - unit.shift, gaps))
     gaps, X, more = _led(gaps, X)
     for packed, rows in _pieces(unit, np.append(np.full(more, np.nan), y), gaps, X):
         unit = unit._replace(state=_advanced(packed, rows, unit.state)[0])
     return unit
+
+
+def _later_row(unit: ProcessUnit, y: float, gaps: Array) -> State:
+    """The state at a row that comes some time after the last one: what a stream of rows costs the least with."""
+    assert unit.state is not None
+    steps = steps_of(unit.kernel, gaps)
+    F, Q, d = steps.transition[0], steps.process_cov[0], len(steps.observation)
+    mean, cov = unit.state.mean.copy(), unit.state.cov.copy()
+    mean[:d] = F @ mean[:d]
+    cov[:d] = F @ cov[:d]
+    cov[:, :d] = cov[:, :d] @ F.T
+    cov[:d, :d] += Q
+    still = ready(unit.kernel, unit.obs_var, unit.constant, 0, 0.0)
+    stream = Stream(still, unit.state._replace(mean=mean, cov=(cov + cov.T) / 2))
+    stream.step(y)
+    return stream.state
 
 
 def ahead_of(unit: ProcessUnit, gaps: Array | None, X: Array | None) -> tuple[Packed, int]:
