@@ -33,7 +33,7 @@ def series(n=60, seed=0):
 
 def stamped(y, zone=None):
     stamps = pd.Timestamp("2024-03-01") + pd.to_timedelta((y.index * 86_400e6).astype(np.int64), unit="us")
-    return pd.Series(y.to_numpy(), index=pd.DatetimeIndex(stamps).tz_localize(zone), name=y.name)
+    return pd.Series(y.to_numpy(), index=pd.DatetimeIndex(stamps).as_unit("us").tz_localize(zone), name=y.name)
 
 
 def conditional(term, y, asked, B=True):
