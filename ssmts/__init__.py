@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
-    "GaussianProcessForecaster": "forecasting.gaussian_process",
     "DynamicFactorForecaster": "forecasting.dynamic_factor",
+    "GaussianProcessForecaster": "forecasting.gaussian_process",
     "InnovationDetector": "detection.innovation",
     "KalmanFilter": "filtering.kalman",
     "KalmanImputer": "filtering.smoother",

@@ -72,8 +72,8 @@ class _Smoothing(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
             made = clone(model)
         else:
             raise InputTypeError(
-                "model must be None, a LinearGaussianSSM, a StructuralForecaster, a KalmanFilter or a VARForecaster; "
-                f"received {type(model).__name__}."
+                "model must be None, a LinearGaussianSSM, a StructuralForecaster, a KalmanFilter, a VARForecaster or a "
+                f"DynamicFactorForecaster; received {type(model).__name__}."
             )
         if made.target_transform is not None:
             raise InputError("model has a target_transform: put the transformer before this one in a pipeline instead.")
@@ -124,8 +124,8 @@ class KalmanSmoother(_Smoothing):
     Parameters
     ----------
     model : forecaster or LinearGaussianSSM, optional
-        A `StructuralForecaster`, which is fitted to each column by itself; or a `KalmanFilter`, a `VARForecaster` or explicit
-        matrices, whose observations are the columns together. Default: ``StructuralForecaster()``.
+        A `StructuralForecaster`, which is fitted to each column by itself; or a `KalmanFilter`, `VARForecaster`,
+        `DynamicFactorForecaster` or explicit matrices, whose observations are the columns together. Default: ``StructuralForecaster()``.
     freq : str or offset, optional
         Frequency of the rows for the default model and for explicit matrices; found from the index unless given.
     n_jobs : int, optional
@@ -133,7 +133,7 @@ class KalmanSmoother(_Smoothing):
 
     Attributes
     ----------
-    forecaster_ : StructuralForecaster, KalmanFilter or VARForecaster
+    forecaster_ : StructuralForecaster, KalmanFilter, VARForecaster or DynamicFactorForecaster
         The fitted model.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
@@ -188,8 +188,8 @@ class KalmanImputer(_Smoothing):
     Parameters
     ----------
     model : forecaster or LinearGaussianSSM, optional
-        A `StructuralForecaster`, which is fitted to each column by itself; or a `KalmanFilter`, a `VARForecaster` or explicit
-        matrices, whose observations are the columns together. Default: ``StructuralForecaster()``.
+        A `StructuralForecaster`, which is fitted to each column by itself; or a `KalmanFilter`, `VARForecaster`,
+        `DynamicFactorForecaster` or explicit matrices, whose observations are the columns together. Default: ``StructuralForecaster()``.
     draw : bool, default False
         Whether values are drawn from their joint distribution, instead of being its mean: for multiple imputation, and where
         filled columns should be as rough as observed ones.
@@ -202,7 +202,7 @@ class KalmanImputer(_Smoothing):
 
     Attributes
     ----------
-    forecaster_ : StructuralForecaster, KalmanFilter or VARForecaster
+    forecaster_ : StructuralForecaster, KalmanFilter, VARForecaster or DynamicFactorForecaster
         The fitted model.
     n_features_in_ : int
     feature_names_in_ : ndarray of str

@@ -19,6 +19,37 @@ from ._factor_spec import IDIOSYNCRATIC, METHODS, choice, factors_of, weights_of
 from ._structural_results import Decomposition
 from .joint import JointForecaster, JointUnit, started
 
+NAMES = {
+    "loadings": "loadings",
+    "factor_ar": "ar",
+    "idiosyncratic_ar": "idio_ar",
+    "idiosyncratic_var": "idio_var",
+    "mean": "mean",
+    "exog": "exog",
+    "weights": "weights",
+}
+
+
+def named_params(p: FactorParams) -> dict[str, Any]:
+    """Parameters by the names of ``params_``.
+
+    Parameters
+    ----------
+    p : FactorParams
+    """
+    return {name: getattr(p, field) for name, field in NAMES.items()}
+
+
+def read_params(params: Mapping[str, Any]) -> FactorParams:
+    """The opposite of `named_params`.
+
+    Parameters
+    ----------
+    params : mapping
+    """
+    fields = {field: params[name] for name, field in NAMES.items()}
+    return FactorParams(cov=np.eye(params["loadings"].shape[1]), **fields)
+
 
 class DynamicFactorForecaster(JointForecaster):
     """Many columns that a few unseen factors move: mixed frequencies, ragged edges, news.
@@ -156,7 +187,7 @@ class DynamicFactorForecaster(JointForecaster):
             raise InputError("covariates act on single rows, but aggregation has columns of several: fit y alone.")
         found = fit_factors(y, X, weights, settings)
         ssm = model_of(found.params, settings.autoregressive)
-        params, stderr = _named(found.params), dict.fromkeys(_named(found.params), np.nan)
+        params, stderr = named_params(found.params), dict.fromkeys(named_params(found.params), np.nan)
         more = {"params": params, "stderr": stderr, "converged": found.converged, "logliks": found.logliks}
         return started(ssm, y, X, **more)._replace(loglik=found.loglik)
 
@@ -208,30 +239,10 @@ class DynamicFactorForecaster(JointForecaster):
     def _smoothed_factors(self, series: Any) -> Decomposition:
         unit, y, X = self._training(series)
         settings = self._settings(self.form_.outputs)
-        mean, cov = smoothed_factors(y, X, _read(unit.params), settings.autoregressive)
+        mean, cov = smoothed_factors(y, X, read_params(unit.params), settings.autoregressive)
         at = 0 if series is None else (self.form_.keys or ()).index(series)
         assert self.rows_ is not None
         index = self.form_.axis.stamps(int(self.rows_.start[at]), len(y))
         variance = np.diagonal(cov, axis1=1, axis2=2)
         names = list(settings.factors.names)
         return Decomposition(index, pd.DataFrame(mean, index, names), pd.DataFrame(variance, index, names), None)
-
-
-NAMES = {
-    "loadings": "loadings",
-    "factor_ar": "ar",
-    "idiosyncratic_ar": "idio_ar",
-    "idiosyncratic_var": "idio_var",
-    "mean": "mean",
-    "exog": "exog",
-    "weights": "weights",
-}
-
-
-def _named(p: FactorParams) -> dict[str, Any]:
-    return {name: getattr(p, field) for name, field in NAMES.items()}
-
-
-def _read(params: Mapping[str, Any]) -> FactorParams:
-    fields = {field: params[name] for name, field in NAMES.items()}
-    return FactorParams(cov=np.eye(params["loadings"].shape[1]), **fields)

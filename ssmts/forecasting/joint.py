@@ -18,7 +18,8 @@ from ..core.gaussian._forward import run
 from ..core.types import FilterResult, LinearGaussianSSM, SmoothResult, State, TimeVarying
 from ..distributions import Distribution, Gaussian
 from ..exceptions import FutureRowsError, InputError, SsmtsError, UnknownSeriesError
-from ..panel import Form, Panel, SeriesRows
+from ..panel import Form, Panel, SeriesRows, read_future
+from ._news_table import NewsTable, inputs_of, news_table, read_vintage
 
 
 class JointUnit(NamedTuple):
@@ -213,6 +214,61 @@ class JointForecaster(BaseForecaster):
         """
         unit, y, X = self._training(series)
         return smooth(ready(unit.ssm, 0), y, self._inputs(unit, X))
+
+    def news(self, y: Any, at: Any = 1, *, series: Any = None) -> NewsTable:
+        """Why forecasts change from the training rows to a later vintage of them, with parameters as they are.
+
+        The forecasts move first with the values that were revised, then with those that were withdrawn, then with what is new in
+        the values that were added: the weight of each times its distance from what the others let expect.
+
+        Parameters
+        ----------
+        y : Series, DataFrame, long frame or array
+            The later vintage: rows from the first training row on or any later one, as in `fit`. Rows that it does not have
+            are as they were; NaN in those that it has are withdrawn. Rows of an array count from the first training row.
+        at : int, Index, DataFrame or array, default 1
+            What is forecast, as in `predict`: a number of steps after the last training row, or stamps, which may be of
+            rows that one of the vintages has. With covariates, the rows of `X` up to the last row of `y` and of what is forecast.
+        series : hashable, optional
+            Which series of a panel.
+
+        Returns
+        -------
+        NewsTable
+            ``.to_frame(column, time)`` has for one forecast every new value, what was expected, its weight and its impact. All on
+            the scale of the model where there is a `target_transform`; means are those of rows without their noise.
+
+        Raises
+        ------
+        InputError
+            Rows before the first training row, or of another kind than those of `fit`.
+        SsmtsError
+            The training rows were not saved with the estimator.
+
+        References
+        ----------
+        Banbura and Modugno (2014), Journal of Applied Econometrics 29, 133-160.
+        """
+        unit, before, X = self._training(series)
+        form, rows = self.form_, self.rows_
+        which = 0 if form.keys is None else form.keys.index(series)
+        assert rows is not None
+        if not form.axis.regular:
+            raise InputError("news are told of rows with a frequency; those of fit have none.")
+        start = int(rows.start[which])
+        later = read_vintage(form, y, which, start, rows.y[which])
+        later = later if self.maps_ is None else self.maps_[which].forward(later)
+        asked, given = read_future(form, at, self.trained_until_, rows, holes=True)
+        place = int(np.flatnonzero(asked.series == which)[0]) if which in asked.series else -1
+        times = (asked.steps[place] if place >= 0 else np.zeros(0, dtype=np.int64)) - start
+        if not len(times) or times.min() < 0:
+            raise InputError(f"at must have rows{form.label(which)} from {form.axis.format(start)} on.")
+        inputs = None
+        if takes_inputs(unit.ssm):
+            assert X is not None
+            assert given is not None
+            inputs = inputs_of(X, times, given[place], max(len(later), int(times.max()) + 1), form, start)
+        return news_table(unit.ssm, before, later, times, inputs, form, start)
 
     def _each(self, name: str) -> Any:
         check_is_fitted(self)
