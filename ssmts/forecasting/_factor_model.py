@@ -85,6 +85,20 @@ def lay_out(n_factors: int, lags: int, own: Mapping[int, int]) -> Layout:
     return Layout(n_factors, lags, tuple(own), tuple(places))
 
 
+def layout_of(p: FactorParams, autoregressive: bool) -> Layout:
+    """The states of `model_of`.
+
+    Parameters
+    ----------
+    p : FactorParams
+    autoregressive : bool
+    """
+    n, k = p.loadings.shape
+    wide = widths(p.weights)
+    own = {i: int(wide[i]) for i in range(n) if autoregressive or wide[i] > 1}
+    return lay_out(k, max(len(p.ar), int(wide.max()), 1), own)
+
+
 def model_of(p: FactorParams, autoregressive: bool) -> LinearGaussianSSM:
     """The model of all columns as they are, complex if the parameters are.
 
@@ -96,10 +110,7 @@ def model_of(p: FactorParams, autoregressive: bool) -> LinearGaussianSSM:
     autoregressive : bool
         Whether the idiosyncratic parts are autoregressions.
     """
-    n, k = p.loadings.shape
-    wide = widths(p.weights)
-    own = {i: int(wide[i]) for i in range(n) if autoregressive or wide[i] > 1}
-    layout = lay_out(k, max(len(p.ar), int(wide.max()), 1), own)
+    n, wide, layout = len(p.loadings), widths(p.weights), layout_of(p, autoregressive)
     states = transitions(p, layout)
     kind = np.result_type(p.loadings, p.ar, p.idio_ar, p.idio_var)
     H, R = np.zeros((n, layout.size), kind), np.zeros((n, n), kind)

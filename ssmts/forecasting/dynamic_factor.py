@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._containers import FloatArray
 from ..exceptions import InputError
-from ..panel import Form
+from ..panel import Form, read_future
 from ._factor_fit import Settings, fit_factors, smoothed_factors
 from ._factor_model import FactorParams, model_of
-from ._factor_spec import IDIOSYNCRATIC, METHODS, choice, factors_of, weights_of, whole
+from ._factor_parts import decompose_ahead, decompose_rows
+from ._factor_spec import IDIOSYNCRATIC, METHODS, choice, factors_of, place, weights_of, whole
 from ._structural_results import Decomposition
 from .joint import JointForecaster, JointUnit, started
 
@@ -235,6 +236,56 @@ class DynamicFactorForecaster(JointForecaster):
         keys = self.form_.keys
         found = [self._smoothed_factors(key) for key in (keys or (None,))]
         return found[0] if len(found) == 1 else found
+
+    def decompose(self, X: Any = None, *, column: Any = None, series: Any = None) -> Decomposition:
+        """Split a column into what each factor contributes and what is its own.
+
+        Parameters
+        ----------
+        X : int, DataFrame or array, optional
+            Left out: the training rows, smoothed. A number of steps, or rows as in `predict`: forecasts of the parts.
+        column : hashable, optional
+            Which column of y; needed where there are several.
+        series : hashable, optional
+            Which series of a panel.
+
+        Returns
+        -------
+        Decomposition
+            Means and variances of the factors' parts, which add up rows as the column does, of ``idiosyncratic``, of the
+            ``constant`` and of the ``regression`` on covariates, ``.to_frame()`` and ``.plot()``. Their means add up to the
+            column where it was observed, and to its forecasts.
+
+        Raises
+        ------
+        SsmtsError
+            The training rows were not saved with the estimator.
+        """
+        check_is_fitted(self)
+        outputs = self.form_.outputs
+        if column is None and len(outputs) > 1:
+            raise InputError(f"Pass column=, one of {', '.join(map(repr, outputs[:5]))}.")
+        at = 0 if column is None else place(column, outputs, "decompose")
+        settings = self._settings(outputs)
+        names = settings.factors.names
+        if X is None:
+            unit, y, given = self._training(series)
+            which = 0 if series is None else (self.form_.keys or ()).index(series)
+            assert self.rows_ is not None
+            index = self.form_.axis.stamps(int(self.rows_.start[which]), len(y))
+            p = read_params(unit.params)
+            return decompose_rows(unit, p, settings.autoregressive, at, names, y, given, index)
+        rows, ahead = read_future(self.form_, X, self.last_, self.rows_)
+        keys = self.form_.keys
+        which = 0 if keys is None else place(series, keys, "series")
+        found = int(np.flatnonzero(rows.series == which)[0]) if which in rows.series else -1
+        leads = rows.steps[found] - self.last_[which] if found >= 0 else np.zeros(1, dtype=np.int64)
+        if leads.min() < 1:
+            raise InputError("Parts are forecast for rows after the last known one; call decompose() for those before.")
+        unit, covariates = self.units_[which], None if ahead is None else ahead[found]
+        index = self.form_.axis.at(self.last_[which] + leads)
+        p = read_params(unit.params)
+        return decompose_ahead(unit, p, settings.autoregressive, at, names, leads, covariates, index)
 
     def _smoothed_factors(self, series: Any) -> Decomposition:
         unit, y, X = self._training(series)

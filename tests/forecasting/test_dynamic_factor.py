@@ -192,3 +192,36 @@ def test_a_pipeline_fills_holes_with_factors():
     np.testing.assert_allclose(filled.to_numpy()[y.notna()], y.to_numpy()[y.notna()], rtol=1e-9)
     holes = y["a"].isna()
     assert np.abs(filled["a"][holes] - cycle[holes]).mean() < 0.7  # of a cycle with a standard deviation of 1.7
+
+
+@pytest.mark.parametrize("idiosyncratic", ["ar1", "white"])
+def test_parts_add_up(idiosyncratic):
+    """To the column where it was observed, and to the forecasts; variances are those of the states."""
+    y, _ = indicators(90)
+    f = DynamicFactorForecaster(idiosyncratic=idiosyncratic, groups={"g": ["a", "gdp"]}, **ALIKE).fit(y)
+    for name in y:
+        parts = f.decompose(column=name)
+        assert list(parts.mean) == ["factor_1", "g", "idiosyncratic", "constant"]
+        seen = y[name].notna()
+        np.testing.assert_allclose(parts.mean.sum(axis=1)[seen], y[name][seen], rtol=1e-7)
+        ahead = f.decompose(5, column=name)
+        np.testing.assert_allclose(ahead.mean.sum(axis=1), f.predict(5)[name], rtol=1e-9)
+    assert ahead.mean.index.equals(f.predict(5).index)
+    load = f.params_["loadings"][0]
+    monthly = f.decompose(column="a")
+    np.testing.assert_allclose(monthly.mean[["factor_1", "g"]], f.factors_.mean * load, atol=1e-8)
+    np.testing.assert_allclose(monthly.variance[["factor_1", "g"]], f.factors_.variance * load**2, atol=1e-8)
+    variance = np.diagonal(f.forecast(5).distribution.cov[0], axis1=1, axis2=2)[:, 0]
+    parts = f.decompose(5, column="a").variance
+    np.testing.assert_allclose(parts.to_numpy()[4].sum(), variance[4], rtol=0.3)  # nearly independent by then
+    with pytest.raises(InputError, match="Pass column="):
+        f.decompose()
+
+
+def test_parts_of_covariates():
+    X = np.random.default_rng(0).normal(size=(75, 1)) / 50
+    f = DynamicFactorForecaster(idiosyncratic="white", max_iter=10).fit(X[:70], GROWTH[:70] + X[:70])
+    parts = f.decompose(X[70:], column=1)
+    assert list(parts.mean) == ["factor_1", "idiosyncratic", "constant", "regression"]
+    np.testing.assert_allclose(parts.mean.sum(axis=1), f.predict(X[70:])[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(parts.mean["regression"], X[70:, 0] * f.params_["exog"][1], rtol=1e-9)
