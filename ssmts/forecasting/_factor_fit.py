@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .._containers import FloatArray
 from ..exceptions import TooShortError
 from ._factor_em import Freedom, climb
+from ._factor_ml import Highest, highest
 from ._factor_model import FactorParams
 from ._factor_rows import Plan, expected, plan_of
 from ._factor_spec import Factors
@@ -35,7 +36,7 @@ class Fitted(NamedTuple):
     loglik: float
     logliks: FloatArray
     converged: bool
-    stderr: dict[str, Any]
+    stderr: dict[str, FloatArray]  # by field of the parameters
 
 
 def fit_factors(y: FloatArray, X: FloatArray | None, weights: FloatArray, settings: Settings) -> Fitted:
@@ -64,15 +65,37 @@ def fit_factors(y: FloatArray, X: FloatArray | None, weights: FloatArray, settin
     plan = plan_of(scaled, Z, weights, k, settings.order, settings.autoregressive)
     start = principal_start(scaled, Z, weights, freedom, settings.order)
     done = climb(plan, start, freedom, settings.max_iter, settings.tol)
-    p = normalised(done.params, freedom.blocks)
+    p, height, converged, errors = normalised(done.params, freedom.blocks), done.moments.loglik, done.converged, {}
+    center = np.zeros(0 if X is None else X.shape[1]) if covariates is None else covariates.center
+    rotation = np.zeros((len(center), 0)) if covariates is None else covariates.rotation
+    if settings.method == "ml":
+        best = highest(scaled, Z, p, freedom)
+        p, height, converged = best.params, best.loglik, best.converged
+        errors = _errors_in_units(best, size, center, rotation, settings.constant)
     units = float(np.log(size) @ (~np.isnan(y)).sum(axis=0))
     p = p.scaled(size, shift / weights.sum(axis=1))
-    if X is not None:
-        exog, center = np.zeros((y.shape[1], X.shape[1])), np.zeros(X.shape[1])
-        if covariates is not None:
-            exog, center = p.exog @ covariates.rotation.T, covariates.center
-        p = p._replace(exog=exog, mean=p.mean - exog @ center)
-    return Fitted(p, done.moments.loglik - units, done.logliks - units, done.converged, {})
+    exog = p.exog @ rotation.T
+    p = p._replace(exog=exog, mean=p.mean - exog @ center)
+    return Fitted(p, height - units, done.logliks - units, converged, errors)
+
+
+def _errors_in_units(
+    best: Highest, size: FloatArray, center: FloatArray, rotation: FloatArray, constant: bool
+) -> dict[str, FloatArray]:
+    """Standard errors of parameters in the units of the series, by the delta method."""
+    outputs = len(size)
+    errors = best.stderr | {
+        "loadings": best.stderr["loadings"] * size[:, None],
+        "idio_var": best.stderr["idio_var"] * size**2,
+        "mean": np.full(outputs, np.nan),
+        "exog": np.full((outputs, len(center)), np.nan),
+    }
+    if best.coef_cov.size:
+        J = np.hstack([np.zeros((1 + len(center), int(constant))), np.vstack([-(center @ rotation), rotation])])
+        J[0, : int(constant)] = 1.0
+        both = size[:, None] * np.sqrt(np.maximum(np.einsum("ab,ibc,ac->ia", J, best.coef_cov, J), 0.0))
+        errors |= {"mean": both[:, 0] if constant else errors["mean"], "exog": both[:, 1:]}
+    return errors
 
 
 def _room(y: FloatArray, settings: Settings) -> int:

@@ -84,8 +84,10 @@ class DynamicFactorForecaster(JointForecaster):
         row in which it stands, as stocks are; or weights of one's own, that of the newest row first.
     constant : bool, default True
         Whether columns have means to be estimated; else they are zero.
-    method : {"em"}, default "em"
-        Expectation maximisation.
+    method : {"em", "ml"}, default "em"
+        Expectation maximisation, in a step of which a hundred columns cost a tenth of a second; or a search with the exact
+        score from where it ends, which finds the maximum to many digits and gives standard errors, for up to about a
+        hundred parameters.
     max_iter : int, default 500
         Steps of EM.
     tol : float, default 1e-6
@@ -104,6 +106,9 @@ class DynamicFactorForecaster(JointForecaster):
         ``loadings`` (n_outputs, n_factors), ``factor_ar`` (factor_order, n_factors, n_factors), ``idiosyncratic_ar`` and
         ``idiosyncratic_var`` (n_outputs,), ``mean`` (n_outputs,) of a row, whatever the column adds up, ``exog``
         (n_outputs, n_features), and ``weights`` (n_outputs, n_weights) of rows in columns; of a panel, a list.
+    stderr_ : dict
+        Standard errors in the same shapes, of method "ml"; NaN for what has none, such as loadings and autoregressions of
+        several common factors, which are one rotation of many.
     loadings_ : DataFrame
         Loadings by column and factor.
     factors_ : Decomposition
@@ -188,7 +193,8 @@ class DynamicFactorForecaster(JointForecaster):
             raise InputError("covariates act on single rows, but aggregation has columns of several: fit y alone.")
         found = fit_factors(y, X, weights, settings)
         ssm = model_of(found.params, settings.autoregressive)
-        params, stderr = named_params(found.params), dict.fromkeys(named_params(found.params), np.nan)
+        params = named_params(found.params)
+        stderr = {name: found.stderr.get(NAMES[name], np.full(np.shape(params[name]), np.nan)) for name in params}
         more = {"params": params, "stderr": stderr, "converged": found.converged, "logliks": found.logliks}
         return started(ssm, y, X, **more)._replace(loglik=found.loglik)
 

@@ -225,3 +225,45 @@ def test_parts_of_covariates():
     assert list(parts.mean) == ["factor_1", "idiosyncratic", "constant", "regression"]
     np.testing.assert_allclose(parts.mean.sum(axis=1), f.predict(X[70:])[:, 1], rtol=1e-9)
     np.testing.assert_allclose(parts.mean["regression"], X[70:, 0] * f.params_["exog"][1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "exog", "order"), [("lutkepohl_dfm", 0, 2), ("lutkepohl_dfm_exog1", 1, 1), ("lutkepohl_dfm_exog2", 2, 1)]
+)
+def test_maximum_likelihood_of_stata(name, exog, order):
+    """Its parameters and standard errors; Stata keeps the data in single precision."""
+    true = getattr(stata, name)
+    p = stata_params(true, exog, order)
+    errors = true["bse_oim"] if "bse_oim" in true else np.sqrt(true["var_oim"])
+    e = stata_params({"params": errors}, exog, order)
+    X = np.arange(75.0)[:, None] + 2 if exog == 2 else None
+    f = DynamicFactorForecaster(1, order, idiosyncratic="white", constant=exog > 0, method="ml")
+    f.fit(*([GROWTH] if X is None else [X, GROWTH]))
+    assert f.converged_
+    assert f.loglik_ == pytest.approx(true["loglike"], abs=1e-3)
+    assert f.loglik_ == pytest.approx(loglik(f.units_[0].ssm, GROWTH, X), rel=1e-9)
+    sign = np.sign(p.loadings.sum())
+    found, spread = f.params_, f.stderr_
+    np.testing.assert_allclose(found["loadings"], sign * p.loadings, rtol=2e-3)
+    np.testing.assert_allclose(spread["loadings"], e.loadings, rtol=1e-2)
+    np.testing.assert_allclose(found["factor_ar"], p.ar, atol=2e-3)
+    np.testing.assert_allclose(spread["factor_ar"], e.ar, rtol=1e-2)
+    np.testing.assert_allclose(found["idiosyncratic_var"], p.idio_var, rtol=2e-3)
+    np.testing.assert_allclose(spread["idiosyncratic_var"], e.idio_var, rtol=2e-2)
+    if exog:
+        np.testing.assert_allclose(found["mean"], p.mean, rtol=2e-3)
+        np.testing.assert_allclose(spread["mean"], e.mean, rtol=2e-2)
+        np.testing.assert_allclose(found["exog"], p.exog, rtol=2e-2, atol=1e-7)
+        np.testing.assert_allclose(spread["exog"], e.exog, rtol=2e-2)
+
+
+def test_maximum_likelihood_is_where_em_goes():
+    """With two common factors, a quarter and autoregressions."""
+    y, _ = indicators(60)
+    options = {"n_factors": 2, "aggregation": {"gdp": "sum"}, "idiosyncratic": "white"}
+    em = DynamicFactorForecaster(tol=1e-7, **options).fit(y)
+    ml = DynamicFactorForecaster(tol=1e-7, method="ml", **options).fit(y)
+    assert em.loglik_ < ml.loglik_ < em.loglik_ + 5
+    assert ml.loglik_ == pytest.approx(loglik(ml.units_[0].ssm, y.to_numpy()), rel=1e-9)
+    assert np.isnan(em.stderr_["loadings"]).all()
+    assert np.isfinite(ml.stderr_["mean"]).all()
