@@ -17,6 +17,8 @@ from ._var import companion
 FLOOR = 1e-6  # of the variance of a column: the least idiosyncratic variance
 _GOLDEN = (np.sqrt(5.0) - 1) / 2
 _ROUNDS = 50
+_FIRST_JUMP = 4.0  # longest leap at first, in steps; it grows as leaps succeed
+_FAR = 100.0  # beyond it numbers are no parameters of columns of unit variance
 _STEPS, _PROMISE = 30, 1e-15  # of a search for dynamics, and the gain a row below which it ends
 
 
@@ -48,16 +50,73 @@ def climb(plan: Plan, start: FactorParams, freedom: Freedom, max_iter: int, tol:
     max_iter : int
     tol : float
         Steps end where the log-likelihood gains less, relative to its size.
+
+    References
+    ----------
+    Varadhan and Roland (2008), Scandinavian Journal of Statistics 35, 335-353, for the leap after every two steps.
     """
-    p, heights = start, []
-    while True:
-        m = expected(plan, p)
+    p, m, heights, trail, most = start, expected(plan, start), [], [], _FIRST_JUMP
+    heights.append(m.loglik)
+    while len(heights) <= max_iter:
+        trail.append(p)
+        p, jump = step(plan, p, m, freedom), None
+        if len(trail) == 2:
+            jump = _leap(plan, [*trail, p], heights[-1], most, freedom)
+            most, trail = most * 4 if jump else max(most / 4, _FIRST_JUMP), []
+        p, m = jump or (p, expected(plan, p))
         heights.append(m.loglik)
-        gain = heights[-1] - heights[-2] if len(heights) > 1 else np.inf
-        done = bool(gain <= tol * (abs(heights[-1]) + 1e-300))
-        if done or len(heights) > max_iter:
-            return Climb(p, m, np.array(heights), done)
-        p = step(plan, p, m, freedom)
+        if jump is None and heights[-1] - heights[-2] <= tol * abs(heights[-1]):
+            return Climb(p, m, np.array(heights), True)
+    return Climb(p, m, np.array(heights), False)
+
+
+def _leap(
+    plan: Plan, trail: list[FactorParams], least: float, most: float, freedom: Freedom
+) -> tuple[FactorParams, Moments] | None:
+    """Where two steps in succession point to, if the log-likelihood there is not below `least` (Varadhan and Roland 2008)."""
+    try:
+        first, second, third = (_numbers(p, freedom) for p in trail)
+        move, bend = second - first, third - 2 * second + first
+        size = float(np.linalg.norm(bend))
+        length = min(float(np.linalg.norm(move)) / size, most) if size > 0 else 1.0
+        x = first + 2 * length * move + length**2 * bend
+        if length <= 1 or not np.abs(x).max() < _FAR:
+            return None
+        p = _from_numbers(x, trail[-1], freedom)
+        m = expected(plan, p)
+    except (NumericalError, np.linalg.LinAlgError):
+        return None
+    return (p, m) if m.loglik >= least else None
+
+
+def _numbers(p: FactorParams, freedom: Freedom) -> FloatArray:
+    """Parameters as numbers without bounds, but for the stationarity of the factors."""
+    roots = [np.linalg.cholesky(p.cov[block, block]) for block in freedom.blocks]
+    corners = [L[np.tril_indices(len(L), -1)] for L in roots] + [np.log(np.diagonal(L)) for L in roots]
+    columns = (p.loadings.ravel(), p.mean, p.exog.ravel(), np.arctanh(p.idio_ar), np.log(p.idio_var))
+    return np.concatenate([p.ar.ravel(), *columns, *corners])
+
+
+def _from_numbers(x: FloatArray, like: FactorParams, freedom: Freedom) -> FactorParams:
+    """The opposite of `_numbers`."""
+    sizes = [like.ar.size, like.loadings.size, like.mean.size, like.exog.size, like.mean.size, like.mean.size]
+    widths = [block.stop - block.start for block in freedom.blocks]
+    ends = np.cumsum([*sizes, *(w * (w - 1) // 2 for w in widths), *widths])
+    ar, loadings, mean, exog, psi, var, *corners = np.split(x, ends[:-1])
+    cov = like.cov.copy()
+    for block, below, diagonal in zip(freedom.blocks, corners, corners[len(widths) :]):
+        L = np.diag(np.exp(diagonal))
+        L[np.tril_indices(len(L), -1)] = below
+        cov[block, block] = L @ L.T
+    return like._replace(
+        ar=ar.reshape(like.ar.shape),
+        loadings=loadings.reshape(like.loadings.shape),
+        mean=mean,
+        exog=exog.reshape(like.exog.shape),
+        idio_ar=np.clip(np.tanh(psi), -LIMIT, LIMIT),
+        idio_var=np.maximum(np.exp(var), FLOOR),
+        cov=cov,
+    )
 
 
 def step(plan: Plan, p: FactorParams, m: Moments, freedom: Freedom) -> FactorParams:
