@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracles import dense_gaussian as dense
 from oracles.factors import indicators, mixed, random_case
 from oracles.lutkepohl import GROWTH
@@ -269,3 +271,20 @@ def test_maximum_likelihood_is_where_em_goes():
     assert ml.loglik_ == pytest.approx(loglik(ml.units_[0].ssm, y.to_numpy()), rel=1e-9)
     assert np.isnan(em.stderr_["loadings"]).all()
     assert np.isfinite(ml.stderr_["mean"]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    k=st.integers(1, 3),
+    order=st.integers(0, 3),
+    summed=st.integers(0, 2),
+    holes=st.floats(0.0, 0.7),
+    autoregressive=st.booleans(),
+)
+def test_any_pattern_of_holes_has_one_likelihood(seed, k, order, summed, holes, autoregressive):
+    """Whatever the plan chooses: the likelihood of the model with states, by the engine."""
+    case = {"n": 40, "outputs": 5, "k": k, "order": order, "summed": summed}
+    p, y, X = random_case(np.random.default_rng(seed), holes=holes, autoregressive=autoregressive, **case)
+    plan = plan_of(y, X, p.weights, k, order, autoregressive)
+    assert expected(plan, p).loglik == pytest.approx(loglik(model_of(p, autoregressive), y), rel=1e-9, abs=1e-9)

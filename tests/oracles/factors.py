@@ -14,7 +14,7 @@ def random_case(rng, n=30, outputs=4, k=2, order=1, autoregressive=True, summed=
     weights = np.zeros((outputs, 5))
     weights[:, 0] = 1
     weights[outputs - summed :] = QUARTER
-    ar = np.array([0.4 / (j + 1) * np.eye(k) + 0.05 * rng.normal(size=(k, k)) for j in range(order)]).reshape(-1, k, k)
+    ar = np.array([0.25 / (j + 1) * np.eye(k) + 0.05 * rng.normal(size=(k, k)) for j in range(order)]).reshape(-1, k, k)
     p = FactorParams(
         loadings=rng.normal(size=(outputs, k)),
         ar=ar,
