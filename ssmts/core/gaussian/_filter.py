@@ -21,7 +21,7 @@ from ssmts.core.gaussian._ladder import Likelihood, serve, stack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, FilterResult, ForecastResult, LinearGaussianSSM, State
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, NumericalError
 
 
 def filter(
@@ -152,6 +152,11 @@ def loglik(
         done = job.rung.loglik(job.packed, job.y, inputs, state)
     else:
         done = stack(job.each(job.rung.loglik, inputs, state))
+    if np.isnan(done.loglik).any():
+        raise NumericalError(
+            f"the log-likelihood of method={job.rung.name!r} is not a number, as sums of squares overflow: scale the series and "
+            'the model, or pass method="sequential", which names the matrix and the row'
+        )
     return done.loglik + (0.0 if diffuse_constant else 0.5 * LOG_2PI * done.n_diffuse)
 
 

@@ -152,7 +152,10 @@ def _corrected(
         w, s = _pass(packed, known, b, y, m.copy())
         s0 = np.linalg.solve(I_MD, s)
         seen = vectors.T @ ((factor.T @ s0) / scale) / np.sqrt(roots)
-        square, explained = float(np.sum(w * w)) - s @ D @ s0, float(seen @ seen)
+        with np.errstate(over="ignore", invalid="ignore"):
+            square, explained = float(np.sum(w * w)) - s @ D @ s0, float(seen @ seen)
+        if not np.isfinite(square + explained):  # the squares of the series are beyond all numbers
+            return None
         if explained < 0.5 * square:
             break
         m += factor @ (vectors @ (seen / np.sqrt(roots)) / scale)
@@ -226,7 +229,8 @@ def _settled(packed: Packed, known: Steady, b: Array, y: Array, m: Array, trace:
     P, S, K = known.found.predicted_cov, known.found.innovation_cov, known.found.gain
     v, _ = innovate(packed, known, b, y[t:stop], m, trace.predicted_m[t:stop])
     w = v @ known.whiten.T
-    each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + (w * w).sum(axis=1))
+    with np.errstate(over="ignore"):  # then the likelihood is minus infinity
+        each: Array = -0.5 * (y.shape[1] * LOG_2PI + known.log_det + (w * w).sum(axis=1))
     if len(trace.v):
         trace.loglik[t:stop], trace.v[t:stop], trace.S[t:stop] = each, v, S
         trace.predicted_m[stop], trace.predicted_P[t : stop + 1] = m, P

@@ -13,7 +13,7 @@ from ssmts.core.gaussian import _steady
 from ssmts.core.gaussian._forward import run
 from ssmts.core.gaussian._ladder import Job, choose
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, NumericalError
 
 from .cases import close
 from .test_ladder import same, settled
@@ -304,3 +304,16 @@ def test_auto_takes_it_where_it_pays():
     assert (
         chosen("loglik", y, ssm._replace(obs_cov=TimeVarying(np.broadcast_to(np.eye(4), (5000, 4, 4))))) == "sequential"
     )
+
+
+@pytest.mark.parametrize("power", [150, 160, 300])
+@pytest.mark.parametrize("method", ["auto", "steady", "schur", "sequential", "square_root"])
+def test_a_likelihood_beyond_all_numbers_is_minus_infinity(power, method, nile):
+    """Never a quiet NaN."""
+    one = np.eye(1)
+    level = LinearGaussianSSM(one, one, one, one, np.zeros(1), 0 * one, initial_diffuse_cov=one)
+    value = gaussian.loglik(level, nile * 10.0**power, method=method)
+    assert value < -1e300
+    assert np.isinf(value) == (power > 150)
+    with pytest.raises(NumericalError, match="is not a number, as sums of squares overflow"):
+        gaussian.loglik(level, nile * 1e300, method="scan")
