@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian import _smooth
 from ssmts.core.gaussian._filter import show_infinities
 from ssmts.core.gaussian._forward import Pass, Trace, begin, dot, drive, infinities, over_time, unresolved, unsound
-from ssmts.core.gaussian._ladder import Likelihood, Rung
+from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._root import root_back, root_forward
 from ssmts.core.gaussian._score import score_one
@@ -252,7 +252,20 @@ def rung_of(name: str, kind: type, claims: str) -> Rung:
     """The rung whose roots are numbers of a type."""
     cost = "two to three times the sequential rung: an orthogonal reduction of n_states by n_states + n_shocks a row"
     serve: list[Any] = [partial(one, kind) for one in (loglik_one, filter_one, smooth_one, score_of, sample_one)]
-    return Rung(name, cost, claims, lambda job: "", *serve)
+    return Rung(name, cost, claims, partial(_out_of_range, kind), *serve)
+
+
+def _out_of_range(kind: type, job: Job) -> str:
+    """Why roots of this type cannot hold the covariances of a model, or ""."""
+    if kind is np.float64:
+        return ""
+    cov, ssm = begin(job.packed, job.state)[1], job.packed.ssm
+    largest = max(np.abs(over_time(x, 1)).max(initial=0.0) for x in (cov, ssm.process_cov, ssm.obs_cov))
+    if largest and not 1e-60 < largest < 1e60:
+        return (
+            f"covariances of {largest:.2g} have roots that single precision cannot hold: scale the series and the model"
+        )
+    return ""
 
 
 RUNG = rung_of(

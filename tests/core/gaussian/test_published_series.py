@@ -298,3 +298,20 @@ def test_stata_on_every_kind_of_seasonal_model(number):
         1e-3 if {"t3", "diffuse"} & set(re.split("[ ,]", command)) else 7e-5
     )  # parameters of a cubic trend have few digits
     assert loglik(ssm, observations(model.ssm)) == pytest.approx(known, abs=printed)
+
+
+def test_nile_as_statsmodels_and_eviews_have_it(nile):
+    """A start of variance 1e6 whose first row does not count; residuals of EViews' estimates (Van den Bossche 2011)."""
+    one = np.eye(1)
+    vague = LinearGaussianSSM(one, 1469.1 * one, one, 15099.0 * one, np.zeros(1), 1e6 * one)
+    assert filter(vague, nile).loglik_t[1:].sum() == pytest.approx(-632.5376950475525, abs=1e-10)
+    noise, moves = np.exp([9.600350, 7.348705])
+    eviews = LinearGaussianSSM(one, moves * one, one, noise * one, np.zeros(1), 0 * one, initial_diffuse_cov=one)
+    done = filter(eviews, nile)
+    e = done.innovations[1:, 0] / np.sqrt(done.innovation_cov[1:, 0, 0])
+    e, n = e - e.mean(), len(e)
+    lags = np.arange(1, 11)
+    r = np.array([e[k:] @ e[:-k] for k in lags]) / (e @ e)
+    assert n * (n + 2) * np.sum(r**2 / (n - lags)) == pytest.approx(13.117, abs=1e-3)
+    skew, kurtosis = np.mean(e**3) / np.mean(e**2) ** 1.5, np.mean(e**4) / np.mean(e**2) ** 2
+    assert n * (skew**2 / 6 + (kurtosis - 3) ** 2 / 24) == pytest.approx(0.041686, abs=1e-6)

@@ -95,3 +95,12 @@ def test_single_precision_stays_a_covariance_where_a_difference_does_not():
     single, double = (gaussian.filter(ssm, y, method=m) for m in ("square_root_single", "sequential"))
     np.testing.assert_allclose(single.filtered_cov, double.filtered_cov, rtol=1e-4)
     assert single.loglik == pytest.approx(double.loglik, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_single_precision_refuses_what_it_cannot_hold(size):
+    """It would take such roots for zero, or for infinity."""
+    one = np.eye(1)
+    level = LinearGaussianSSM(one, size * one, one, size * one, np.zeros(1), 0 * one, initial_diffuse_cov=one)
+    with pytest.raises(InputError, match="single precision cannot hold"):
+        gaussian.loglik(level, np.zeros((5, 1)), method="square_root_single")
