@@ -20,6 +20,7 @@ from ssmts.exceptions import InputError
 
 MODULES = {
     "shared": "_shared",
+    "collapsed": "_collapsed",
     "schur": "_schur",
     "steady": "_steady",
     "sequential": "_sequential",
@@ -29,7 +30,7 @@ MODULES = {
     "scan": "_scan",
 }
 # in which "auto" asks: the fastest first; rungs that are not here serve by name only
-ORDER = ("shared", "schur", "steady", "sequential")
+ORDER = ("shared", "schur", "steady", "collapsed", "sequential")
 
 
 class Job(NamedTuple):

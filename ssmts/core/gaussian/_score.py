@@ -163,10 +163,10 @@ def parts_of(
         u = np.asarray(inputs, dtype=float)[:, None, :]
         raw |= {"input_matrix": out.b[..., None] * u} if len(out.b) else {}
         raw |= {"feedthrough": out.d[..., None] * u} if len(out.d) else {}
-    return {name: _fold(getattr(ssm, name), raw[name]) for name in names if name in raw}
+    return {name: fold(getattr(ssm, name), raw[name]) for name in names if name in raw}
 
 
-def _fold(field: Any, values: Array) -> Any:
+def fold(field: Any, values: Array) -> Any:
     """Sum over time for a constant field; for a time-varying one, zeros for the rows that were not used."""
     if not isinstance(field, TimeVarying):
         return values.sum(axis=0)
