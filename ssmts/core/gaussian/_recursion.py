@@ -26,7 +26,7 @@ from ssmts.core.types import Array
 CLEAR = 1e-8  # of the size of its terms: a spectrum below this fraction at the lowest frequency costs digits of a likelihood
 LEAST = 1e-13  # of the variance of the series: an innovation variance below this fraction has lost its digits
 SETTLED = 1e-10  # W relative to F below which the variance does not change any more
-NOTHING = 1e-20  # of its last entry: q entries in a row below this fraction, and what is before them adds nothing
+NOTHING = 1e-10  # of its last entry: q entries in a row below this fraction; only products of what is before them count
 BLOCK = 1024  # rows after which the sliding windows are moved back to the start of their memory
 
 
@@ -265,14 +265,16 @@ def back(gain: Array, settled: int, x: Array, c: Array, n: int, q: int, last: fl
 @part
 def lagged(x: Array, c: Array, low: int, n: int, q: int, slope: Array) -> None:
     """Derivatives of the log-likelihood with respect to the autocovariances 0 ... q; c counts from a row on."""
-    shrink = 1.0 / c[n - 1]
+    shrink, weighted = 1.0 / c[n - 1], np.empty(n - low)
+    for t in range(low, n):
+        weighted[t - low] = (2 * t + 2 - n) * c[t]
     for j in range(q + 1):
         s, z = 0.0, 0.0
         xs, cl, cs = x[j:], c[low:], c[low + j :]  # slices, because loops from an unknown start are not vectorised
         for t in range(n - j):
             s += x[t] * xs[t]
         for t in range(n - j - low):
-            z += (2 * (t + low) + j + 2 - n) * cl[t] * cs[t]
+            z += (weighted[t] + j * cl[t]) * cs[t]
         slope[j] = s - z * shrink
     slope[0] *= 0.5
 
