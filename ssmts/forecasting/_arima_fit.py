@@ -78,8 +78,13 @@ def fit_unit(orders: Orders, fix: Mapping[str, float], y: Array, X: Array | None
     values, found, converged = _estimate(sample.likelihood, given)
     constant, n_columns = float(fix.get("constant", 0.0)), 0 if X is None else X.shape[1]
     effects, errors, constant_error = np.zeros(n_columns), np.full(n_columns, np.nan), np.nan
+    profiled: tuple[Array, Array, Array] | None
     if found is not None:
-        natural = _natural(orders, sample, found, n_columns)
+        profiled = found.effects, found.effects_cov, found.determined
+    else:
+        profiled = sample.likelihood.effects_of_exact(values)
+    if profiled is not None:
+        natural = _natural(orders, sample, *profiled, n_columns)
         effects, errors = natural.values[1:], natural.errors[1:]
         if sample.has_constant:
             constant, constant_error = float(natural.values[0]), float(natural.errors[0])
@@ -145,10 +150,10 @@ class _Natural(NamedTuple):
     errors: Array
 
 
-def _natural(orders: Orders, sample: Sample, found: Fitted, n_columns: int) -> _Natural:
+def _natural(orders: Orders, sample: Sample, found: Array, cov: Array, determined: Array, n_columns: int) -> _Natural:
     """Effects of the covariates as they came, and the constant at covariates of zero."""
     first = int(sample.has_constant)
-    turn = np.zeros((1 + n_columns, len(found.effects)))
+    turn = np.zeros((1 + n_columns, len(found)))
     turn[0, :first] = 1.0
     known = np.ones(1 + n_columns, dtype=bool)
     if sample.covariates is not None:
@@ -160,9 +165,9 @@ def _natural(orders: Orders, sample: Sample, found: Fitted, n_columns: int) -> _
     else:
         known[1:] = False
     size = np.abs(turn).max(axis=1, initial=0.0)
-    lost = np.abs(turn @ (np.eye(len(found.effects)) - found.determined)).max(axis=1, initial=0.0) > 1e-6 * size
-    errors = np.sqrt(np.einsum("ij,jk,ik->i", turn, found.effects_cov, turn))
-    return _Natural(turn @ found.effects, np.where(known & ~lost, errors, np.nan))
+    lost = np.abs(turn @ (np.eye(len(found)) - determined)).max(axis=1, initial=0.0) > 1e-6 * size
+    errors = np.sqrt(np.einsum("ij,jk,ik->i", turn, cov, turn))
+    return _Natural(turn @ found, np.where(known & ~lost, errors, np.nan))
 
 
 # the search ----------------------------------------------------------------------------------------------------------

@@ -87,11 +87,24 @@ class Likelihood:
     def _filtered(self, m: Moments) -> Fitted | None:
         packed = pack(matrices(self.orders, m, 1.0, 0.0))
         try:
-            found = [whitened(packed, np.where(self.seen, column, np.nan)) for column in self.rows.T]
+            white, logs = self._whitened(packed)
         except NumericalError:
             return None
-        white = np.column_stack([column for column, _ in found])
-        return self._profiled(m, white, found[0][1], packed)
+        return self._profiled(m, white, logs, packed)
+
+    def _whitened(self, packed: Packed) -> tuple[Array, float]:
+        found = [whitened(packed, np.where(self.seen, column, np.nan)) for column in self.rows.T]
+        return np.column_stack([column for column, _ in found]), found[0][1]
+
+    def effects_of_exact(self, values: Array) -> tuple[Array, Array, Array] | None:
+        """Effects of a series that the columns reproduce exactly, their covariance (zero), and the projector of `Fitted`."""
+        r = n_states(self.orders)
+        m = moments(self.orders, values, r, r)
+        if m is None:
+            return None
+        white = self._whitened(pack(matrices(self.orders, m, 1.0, 0.0)))[0]
+        effects, cov, determined = _least_squares(white[:, 1:], white[:, 0])
+        return effects, np.zeros_like(cov), determined
 
     def _profiled(self, m: Moments, white: Array, logs: float, packed: Packed | None) -> Fitted | None:
         n = self.n_effective

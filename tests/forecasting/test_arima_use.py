@@ -211,3 +211,15 @@ def test_what_cannot_be_fitted_is_refused():
     y[3::4] = np.nan
     with pytest.raises(TooShortError, match="undetermined"):
         ARIMAForecaster((0, 0, 0), (0, 1, 1), 4).fit(y)
+
+
+@pytest.mark.parametrize("order", [(0, 0, 0), (1, 0, 0), (2, 0, 1), (0, 1, 1), (1, 1, 0)])
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_series_that_is_reproduced_exactly_keeps_its_constant_and_effects(order, missing):
+    X = np.random.default_rng(19).standard_normal((40, 2))
+    gap = np.where(np.isin(np.arange(40), [7, 8, 21]) & missing, np.nan, 0.0)
+    np.testing.assert_allclose(ARIMAForecaster(order).fit(gap + 5.0).predict(3), 5.0, rtol=1e-8)
+    line = ARIMAForecaster(order, constant=True).fit(gap + (5.0 if not order[1] else 2.0 * np.arange(40)))
+    np.testing.assert_allclose(line.predict(3), 5.0 if not order[1] else [80.0, 82.0, 84.0], rtol=1e-8)
+    fitted = ARIMAForecaster(order).fit(X, gap + 3.0 + X @ [2.0, -1.0])
+    np.testing.assert_allclose(fitted.predict(X[:4]), 3.0 + X[:4] @ [2.0, -1.0], rtol=1e-7)
