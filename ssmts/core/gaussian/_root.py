@@ -107,13 +107,10 @@ def absorb(
     """
     loglik, n = 0.0, m.size
     f, w = np.empty(n), np.empty(n)
-    for i in range(1, row.shape[0]):  # lines without noise are measured by what was not known before the row, too
-        row[i, TOTAL] = 0.0
-        if row[i, NOISE] == 0.0:
-            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-                j, x = index[H.col + e], h[g + e]
-                for k in range(j + 1):
-                    row[i, TOTAL] += x * x * L[j, k] * L[j, k]
+    known = np.empty(n)  # the variances that rounding is measured by: the largest of the row
+    for j in range(n):
+        known[j] = _variance(L, j)
+    exact = False
     for i in range(row.shape[0]):
         row[i, KIND] = SKIPPED
         v, r = row[i, Y], row[i, NOISE]
@@ -126,15 +123,11 @@ def absorb(
             j, x = index[H.col + e], h[g + e]
             v -= x * m[j]
             size += abs(x * m[j])
-            total = 0.0
             for k in range(j + 1):
                 f[k] += x * L[j, k]
-                total += L[j, k] * L[j, k]
-            most += x * x * total
+            most += x * x * (known[j] if r == 0.0 else _variance(L, j))
         for k in range(n):
             s += f[k] * f[k]
-        if i > 0:
-            most = max(most, row[i, TOTAL])
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, rank, False
@@ -144,7 +137,8 @@ def absorb(
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                _resolve(row, i, c, r, m, L, A, rank, f, w, math.sqrt(tiny))
+                _resolve(row, i, c, r, m, L, A, rank, f, w, known, math.sqrt(tiny))
+                exact = exact or r == 0.0
                 continue
         if s <= tiny * most:
             if abs(v) > max(CONTRADICTION, math.sqrt(tiny)) * size:
@@ -153,16 +147,41 @@ def absorb(
         row[i, KIND] = ORDINARY
         loglik -= 0.5 * (LOG_2PI + math.log(s) + v * v / s)
         shrink(L, f, r, w)
+        exact = exact or r == 0.0
         for k in range(n):
             row[i, K + k] = w[k] / s
             row[i, K + n + k] = w[k]
             m[k] += w[k] * v / s
+    if exact:
+        for j in range(n):
+            if _variance(L, j) <= tiny * known[j]:
+                for k in range(j + 1):
+                    L[j, k] = 0.0
     return loglik, rank, True
 
 
 @rare
+def _variance(L: Array, j: int) -> float:
+    total = 0.0
+    for k in range(j + 1):
+        total += L[j, k] * L[j, k]
+    return total
+
+
+@rare
 def _resolve(
-    row: Array, i: int, c: float, r: float, m: Array, L: Array, A: Array, last: int, f: Array, w: Array, tiny: float
+    row: Array,
+    i: int,
+    c: float,
+    r: float,
+    m: Array,
+    L: Array,
+    A: Array,
+    last: int,
+    f: Array,
+    w: Array,
+    known: Array,
+    tiny: float,
 ) -> None:
     """An observation whose variance is infinite: L <- tria[(I - K h) L, K r^(1/2)] with K = (the last column of A) / c.
 
@@ -186,6 +205,7 @@ def _resolve(
         size = abs(k_j) * math.sqrt(seen)
         for k in range(j + 1):
             size += abs(L[j, k])
+        known[j] = max(known[j], size * size)
         for k in range(n):
             x = (L[j, k] if k <= j else 0.0) - k_j * f[k]
             W[j, k] = x if abs(x) > tiny * size else 0.0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import drive, unresolved
+from ssmts.core.gaussian._forward import drive, over_time, unresolved
 from ssmts.core.gaussian._lanes import LANES, step_lanes
 from ssmts.core.gaussian._lanes_each import step_each
 from ssmts.core.gaussian._lanes_means import step_means
@@ -79,6 +79,8 @@ class Streams:
         self._factors: Array = np.empty(0)  # (n_streams, n_states, columns) of what is diffuse, by places
         self._ranks: Index = np.zeros(self._n, np.int64)
         self._place: Index = np.arange(int(self._layout[0]))
+        noise = np.diagonal(over_time(packed.ssm.obs_cov, 1)[0])
+        self._several_exact = bool((noise == 0.0).sum() > 1)  # what is left of a covariance may be rounding
         self._leader: Stream | None = None  # has the covariance of all streams
         if start.mean.ndim == 1:
             self._leader = Stream(packed, start._replace(mean=np.zeros(n_states)))
@@ -154,7 +156,7 @@ class Streams:
         variance = np.empty_like(v)
         common = self._layout, self._values, self._place, b, self._means, self._covs
         new = rows.ravel(), v.ravel(), variance.ravel(), loglik
-        if self._layout[2] or self._factors.size:
+        if self._several_exact or self._layout[2] or self._factors.size:
             bad = step_each(*common, self._factors.ravel(), self._ranks, *new)
             if not self._ranks.any():
                 self._factors = np.empty(0)

@@ -151,11 +151,6 @@ def _absorb(
     if final > 0:
         for j in range(n):  # where the last line has room for M, which it needs last
             row[final, K + n + j] = _variance(P, held, count, j)
-    for i in range(1, row.shape[0]):  # lines without noise are measured by what was not known before the row, too
-        row[i, TOTAL] = 0.0
-        if row[i, NOISE] == 0.0:
-            for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
-                row[i, TOTAL] += h[g + e] * h[g + e] * row[final, K + n + place[index[H.col + e]]]
     for i in range(row.shape[0]):
         row[i, KIND] = SKIPPED
         v, s = row[i, Y], row[i, NOISE]
@@ -175,8 +170,11 @@ def _absorb(
             _less_held(index, H, h, g, place, first, stop, held, k, M)
         for e in range(first, stop):
             s += h[g + e] * M[place[index[H.col + e]]]
-        if i > 0:
-            most = max(most, row[i, TOTAL])
+        if i > 0 and row[i, NOISE] == 0.0:  # is measured by what was not known before the row, too
+            before = 0.0
+            for e in range(first, stop):
+                before += h[g + e] * h[g + e] * row[final, K + n + place[index[H.col + e]]]
+            most = max(most, before)
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, product, rank, count, False
@@ -352,21 +350,22 @@ def _turn(index: Index, H: Block, h: Array, g: int, place: Index, row: Array, i:
 @rare
 def _resolve(row: Array, i: int, keep: bool, c: float, M: Array, m: Array, P: Array, A: Array, last: int) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
-    n = m.size
-    for j in range(n):
+    n, final = m.size, row.shape[0] - 1
+    exact = row[i, NOISE] <= ROUNDING * row[i, TOTAL]
+    for j in range(n - 1, -1, -1):  # from below, so that what is forgotten stays so
         k = A[j, last] / c
+        size = P[j, j] + 2.0 * abs(k * M[j]) + k * k * row[i, TOTAL]  # what rounding is measured by from here on
+        if final > 0:
+            size = max(size, row[final, K + n + j])
+            row[final, K + n + j] = size
         m[j] += k * row[i, V]
         if keep:
             row[i, K + j], row[i, K + n + j] = k, M[j]
-    for j in range(n):
-        k = A[j, last] / c
         x, z = (row[i, TOTAL] * k - M[j]) / c, k
         for l in range(j + 1):
             P[j, l] += x * A[l, last] - z * M[l]
-    if row[i, NOISE] <= ROUNDING * row[i, TOTAL]:
-        for j in range(n):
-            k = A[j, last] / c
-            if k != 0.0 and abs(P[j, j]) <= ROUNDING * row[i, TOTAL] * k * k:
+        if exact:
+            if k != 0.0 and abs(P[j, j]) <= REDUNDANT * size:
                 _forget(P, j)
             left, norm = 0.0, 0.0
             for l in range(A.shape[1]):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from oracles import dense_gaussian
 
 from ssmts.components import Composition, Cycle, DummySeason
 from ssmts.core import gaussian
@@ -92,3 +93,32 @@ def test_noise_of_low_rank_is_a_covariance(seed):
     ssm = LinearGaussianSSM(np.eye(2), np.eye(2), H, r @ r.T, np.zeros(2), np.eye(2))
     y = rng.normal(size=(1, 2)) @ H.T + rng.normal(size=(1, r.shape[1])) @ r.T
     assert np.isfinite(gaussian.loglik(ssm, y, method="sequential"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("moves", [False, True])
+def test_exact_sensors_tell_states_that_begin_partly_diffuse(method, moves):
+    """The first row tells all; what comes after it follows from it, and must not count as news."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        dx = int(rng.integers(1, 5))
+        root, spread, H = (rng.normal(size=(k, dx)) for k in (dx, dx, 3 * dx))
+        if np.linalg.cond(H[:dx]) > 20 or np.linalg.cond(spread) > 20:
+            continue
+        F = 0.9 * np.eye(dx) + 0.1 * rng.normal(size=(dx, dx)) if moves else np.eye(dx)
+        A, states = spread.T[:, : rng.integers(1, dx + 1)], [rng.normal(size=dx)]
+        for _ in range(3):
+            states.append(F @ states[-1])
+        zero = np.zeros((dx, dx))
+        ssm = LinearGaussianSSM(F, zero, H, np.zeros((3 * dx, 3 * dx)), np.zeros(dx), root @ root.T, A @ A.T)
+        y = np.array(states) @ H.T
+        told = ssm._replace(observation=H[:dx], obs_cov=zero)
+        close(gaussian.loglik(ssm, y, method=method), dense_gaussian.loglik(told, y[:1, :dx]), 1e-7)
+
+
+def test_streams_of_exact_sensors_beyond_the_number_of_states():
+    for seed, (p, dx) in enumerate([(6, 2), (12, 2), (6, 3), (12, 3)] * 4):
+        ssm, y = exact_sensors(seed, p, dx)
+        each, one = gaussian.Streams(ssm, 2, shared=False), gaussian.Stream(ssm)
+        for row in y:
+            close(each.step(np.stack([row, row])).loglik, np.repeat(one.step(row), 2), 1e-7)
