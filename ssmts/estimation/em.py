@@ -79,7 +79,7 @@ def expectation_maximisation(
     inputs : (n_times, n_inputs), optional
     restrict : mapping of str to array_like, optional
         For a field of the estimate either booleans of its shape, True where an entry is free, or directions
-        (n_directions, *shape) in which it may move from its start: the linear restrictions vec(T) = f + D theta of Wu, Pai
+        ``(n_directions, *shape)`` in which it may move from its start: the linear restrictions vec(T) = f + D theta of Wu, Pai
         and Hosking (1996), of which f is the start. The free entries of a covariance must be whole diagonal blocks, without
         covariance to the others.
     max_iter : int, default 200

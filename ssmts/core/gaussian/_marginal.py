@@ -26,7 +26,7 @@ def marginal_loglik(
     Given the diffuse effects delta, the series has the mean X delta. The diffuse likelihood of `loglik` depends on how these
     effects are scaled, and by X on parameters of ``transition`` and ``observation``, so that it must not be compared between
     values of these. The marginal likelihood is the density of the contrasts B'y, where the columns of B are orthonormal and
-    orthogonal to X; it adds log|X'X| / 2 to the diffuse likelihood without its constant, and is the same for all scales.
+    orthogonal to X; it adds log det(X'X) / 2 to the diffuse likelihood without its constant, and is the same for all scales.
     With a proper start it is the ordinary likelihood.
 
     Parameters
@@ -45,7 +45,7 @@ def marginal_loglik(
 
     References
     ----------
-    Francke, Koopman and de Vos (2010), Journal of Time Series Analysis 31, 407-414, who also find |X'X| by a filter: as the
+    Francke, Koopman and de Vos (2010), Journal of Time Series Analysis 31, 407-414, who also find det(X'X) by a filter: as the
     likelihood of zeros under the model without any noise but a unit one of the observations.
 
     Examples
@@ -80,7 +80,7 @@ def marginal_score(
 ) -> tuple[Any, LinearGaussianSSM]:
     """The marginal log-likelihood and its exact derivatives with respect to the system matrices.
 
-    They are those of `score`, but for ``transition`` and ``observation``, on which |X'X| depends.
+    They are those of `score`, but for ``transition`` and ``observation``, on which det(X'X) depends.
 
     Parameters
     ----------
