@@ -12,7 +12,7 @@ from ..components.transforms import Variance
 from ..core.types import LinearGaussianSSM
 from ..estimation import Parameter, maximum_likelihood
 from ..exceptions import InputError, InputTypeError, TooShortError
-from ..forecasting._structural_fit import _decorrelate
+from ..forecasting._covariates import decorrelate
 from ..forecasting.joint import JointForecaster, JointUnit, check_width, started
 
 
@@ -139,7 +139,7 @@ class KalmanFilter(JointForecaster):
         shift = np.array([column[~np.isnan(column)].mean() for column in y.T])
         complete = ~np.isnan(y).any(axis=1)
         rows = complete if complete.sum() > 3 else ~np.isnan(y).all(axis=1)
-        covariates = None if X is None else _decorrelate(X[rows], True, seen - 3)
+        covariates = None if X is None else decorrelate(X[rows], True, seen - 3)
         one, zero = np.eye(p), np.zeros((p, p))
 
         def build(params: dict[str, Any]) -> LinearGaussianSSM:

@@ -16,9 +16,8 @@ from ._arima_likelihood import Fitted, Likelihood, constant_column, difference
 from ._arima_model import moments
 from ._arima_spec import Orders
 from ._arima_unit import ARIMAUnit, packed_with
-from ._mle import Optimum, Problem, maximise
-from ._structural_fit import _better, _decorrelate
-from ._structural_unit import Covariates
+from ._covariates import Covariates, decorrelate
+from ._mle import Optimum, Problem, better, maximise
 
 _TINY = 1e-24  # variance, against the mean square of the rows, of a series that is reproduced exactly
 _MOST_STARTS = 4
@@ -40,7 +39,7 @@ def sample_of(orders: Orders, fix: Mapping[str, float], y: Array, X: Array | Non
     has_constant = orders.constant and "constant" not in fix
     centred = has_constant or bool(orders.n_lost)
     room = int(seen.sum()) - orders.n_lost - n_free - has_constant - ("var" not in fix) - 1
-    covariates = None if X is None else _decorrelate(X[seen], centred, max(1, room))
+    covariates = None if X is None else decorrelate(X[seen], centred, max(1, room))
     ones = constant_column(orders, len(y))
     columns = [ones] if has_constant else []
     if covariates is not None and X is not None:
@@ -206,7 +205,7 @@ def _estimate(likelihood: Likelihood, given: Array) -> tuple[Array, Fitted | Non
     best: Optimum | None = None
     for trial in _apart([trial for trial, _ in ranked], _MOST_STARTS if _is_mixed(orders) else 1):
         done = maximise(problem, _to_free(groups, trial))
-        best = done if best is None else _better(best, done)
+        best = done if best is None else better(best, done)
     assert best is not None
     values = _from_free(groups, still, best.free)
     return values, likelihood(values), best.converged

@@ -8,13 +8,13 @@ import numpy as np
 
 from .._containers import FloatArray
 from ..exceptions import TooShortError
+from ._covariates import decorrelate
 from ._factor_em import Freedom, climb
 from ._factor_ml import Highest, highest
 from ._factor_model import FactorParams
 from ._factor_rows import Plan, expected, plan_of
 from ._factor_spec import Factors
 from ._factor_start import normalised, principal_start
-from ._structural_fit import _decorrelate
 
 
 class Settings(NamedTuple):
@@ -54,7 +54,7 @@ def fit_factors(y: FloatArray, X: FloatArray | None, weights: FloatArray, settin
     size = np.sqrt(np.nanmean((y - shift) ** 2, axis=0))
     size = np.where(size > 1e-10 * np.nanmax(np.abs(y), axis=0), size, 1.0)
     rows = ~np.isnan(y).all(axis=1)
-    covariates = None if X is None else _decorrelate(X[rows], settings.constant, room)
+    covariates = None if X is None else decorrelate(X[rows], settings.constant, room)
     n, d = len(y), 0 if covariates is None else covariates.rotation.shape[1]
     Z = np.zeros((n, d)) if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
     k = len(settings.factors.names)

@@ -55,6 +55,11 @@ class Problem(NamedTuple):
     n_effective: float
 
 
+def better(a: Optimum, b: Optimum) -> Optimum:
+    """The higher of two; of two that are equally high, one that arrived."""
+    return b if not a.loglik >= b.loglik or (b.converged and b.loglik > a.loglik - 1e-6) else a
+
+
 def maximise(problem: Problem, start: Array) -> Optimum:
     """Climb from a start to a maximum.
 

@@ -15,10 +15,10 @@ from ..components.transforms import Array, Positive, Transform, Variance
 from ..estimation._search import Problem, Summit, climb
 from ..estimation.parameters import Moved, Parameter, Values
 from ..exceptions import InputError, TooShortError
+from ._covariates import decorrelate
 from ._process_likelihood import EXACT, Likelihood
 from ._process_model import hyperparameters, terms_of, with_values
 from ._process_unit import ProcessUnit, filtered
-from ._structural_fit import _decorrelate
 
 FOLLOWED = 12  # steps up from each start, before the best is climbed
 SPREAD = 16  # starting points that are tried beside the kernel's own
@@ -76,7 +76,7 @@ def fit_unit(
             f"The model has {n_variances} variance(s) to estimate{' beside a mean' if constant else ''}, so it needs {needed} observed "
             f"rows or more; received {n} sample{'' if n == 1 else 's'}. Use more rows or a smaller kernel."
         )
-    covariates = None if X is None else _decorrelate(X[seen], constant, max(1, n - needed))
+    covariates = None if X is None else decorrelate(X[seen], constant, max(1, n - needed))
     Z = None if X is None or covariates is None else (X - covariates.center) @ covariates.rotation
     sample = _sample(kernel, constant, y, gaps, Z)
     square = sample.scale**2

@@ -20,8 +20,8 @@ from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import FilterResult, State, TimeVarying
 from ..exceptions import NumericalError
+from ._covariates import Covariates
 from ._process_model import hyperparameters, over, ready, soundly
-from ._structural_unit import Covariates
 
 CHUNK = 1_000_000  # numbers of one field of a model or a result that are held at a time
 

@@ -11,9 +11,10 @@ from ..components import Composition, Spectrum
 from ..components.transforms import Array
 from ..core.gaussian import pack, score
 from ..exceptions import InputError, NumericalError, TooShortError
-from ._mle import Optimum, Problem, maximise
+from ._covariates import Covariates, decorrelate
+from ._mle import Problem, better, maximise
 from ._structural_spec import Spec, components_of
-from ._structural_unit import Covariates, StructuralUnit, advance, model_of, model_with, rotated
+from ._structural_unit import StructuralUnit, advance, model_of, model_with, rotated
 
 EXACT = 1e-12  # the model reproduces a series if it explains all but this part of the mean square of its changes
 OTHER_STARTS: tuple[dict[str, float], ...] = (  # factors on the first start
@@ -88,7 +89,7 @@ def sample_of(spec: Spec, y: Array, X: Array | None) -> Sample:
     """Shift and scale a series, rotate its covariates, and build its model."""
     observed = ~np.isnan(y)
     has_level = spec.trend != "none"
-    covariates = None if X is None else _decorrelate(X[observed], has_level, _room(spec, y))
+    covariates = None if X is None else decorrelate(X[observed], has_level, _room(spec, y))
     model = model_with(components_of(spec, len(y), 0 if covariates is None else covariates.rotation.shape[1]))
     shift = float(np.mean(y[observed])) if has_level and observed.any() else 0.0
     scale = size_of(y[observed] - shift, shift, has_level)
@@ -121,21 +122,6 @@ def _room(spec: Spec, y: Array) -> int:
     return max(1, int((~np.isnan(y)).sum()) - with_one.n_unknown - int(with_one.is_variance.sum()))
 
 
-def _decorrelate(X: Array, center: bool, most: int) -> Covariates | None:
-    """Rotation of covariates to uncorrelated columns of unit mean square, the `most` strongest principal components of them.
-
-    Columns that depend on others add nothing.
-    """
-    if not X.size:
-        return None
-    mean = X.mean(axis=0) if center else np.zeros(X.shape[1])
-    size = np.sqrt(np.mean((X - mean) ** 2, axis=0))
-    size = np.where(size > 1e-10 * np.abs(X).max(axis=0), size, np.inf)
-    _, roots, right = np.linalg.svd((X - mean) / size / np.sqrt(len(X)), full_matrices=False)
-    keep = (roots > 1e-7 * roots.max()) & (np.arange(roots.size) < most)
-    return Covariates(mean, right[keep].T / roots[keep] / size[:, None]) if keep.any() else None
-
-
 def _check_length(sample: Sample, free: Array) -> None:
     n_variances = int((sample.model.is_variance & free).sum())
     n_unknown = sample.model.n_unknown
@@ -165,12 +151,12 @@ def _estimate(sample: Sample, start: Array, free: Array) -> tuple[Array, bool]:
             break
         other = start * np.array([factors.get(name, 1.0) for name in model.parameter_names])
         if not np.array_equal(other[free], start[free]):
-            best = _better(best, maximise(problem, model.to_free(other)[free]))
+            best = better(best, maximise(problem, model.to_free(other)[free]))
     for _ in model.components:
         again = _reopened(model, likelihood, _complete(model, start, free, best.free), free)
         if again is None:
             break
-        best = _better(best, maximise(problem, model.to_free(again)[free]))
+        best = better(best, maximise(problem, model.to_free(again)[free]))
     return _complete(model, start, free, best.free), best.converged
 
 
@@ -197,10 +183,6 @@ def _reopened(model: Composition, likelihood: Likelihood, values: Array, free: A
         if rise > steepest:
             promising, steepest = np.where(model.is_variance & ~gone, values, trial), rise
     return promising
-
-
-def _better(a: Optimum, b: Optimum) -> Optimum:
-    return b if not a.loglik >= b.loglik or (b.converged and b.loglik > a.loglik - 1e-6) else a
 
 
 def _complete(model: Composition, values: Array, free: Array, numbers: Array) -> Array:

@@ -19,17 +19,11 @@ from ..core.gaussian import Packed, Stream, filter, forecast, pack, simulate
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
+from ._covariates import Covariates
 
 _CHUNK = 2_000_000  # numbers of one field of a filter result that are held at a time
 
 _SMALL = 40  # states
-
-
-class Covariates(NamedTuple):
-    """How covariates enter: ``(X - center) @ rotation``, where ``rotation`` is (n_columns, rank)."""
-
-    center: Array
-    rotation: Array
 
 
 class StructuralUnit(NamedTuple):

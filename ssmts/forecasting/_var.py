@@ -10,7 +10,7 @@ from .._containers import FloatArray
 from ..core.linalg.lyapunov import solve_lyapunov
 from ..core.types import LinearGaussianSSM
 from ..exceptions import NumericalError
-from ._structural_fit import _decorrelate
+from ._covariates import decorrelate
 
 CALM = 0.97  # largest root from which a search for a stationary process starts
 
@@ -74,7 +74,7 @@ def least_squares(y: FloatArray, X: FloatArray | None, lags: int, constant: bool
     m = n - lags
     past = [y[lags - i : n - i] for i in range(1, lags + 1)]
     d = 0 if X is None else X.shape[1]
-    covariates = None if X is None else _decorrelate(X[lags:], constant, m - k * lags - int(constant) - 1)
+    covariates = None if X is None else decorrelate(X[lags:], constant, m - k * lags - int(constant) - 1)
     center, rotation = (np.zeros(d), np.zeros((d, 0))) if covariates is None else covariates
     blocks = [*past, np.ones((m, int(constant)))]
     Z = np.hstack([*blocks, (X[lags:] - center) @ rotation] if X is not None else blocks)
