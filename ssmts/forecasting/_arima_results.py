@@ -10,7 +10,7 @@ import numpy as np
 from ..components.transforms import Array
 from ._arima_fit import sample_of
 from ._arima_unit import ARIMAUnit, orders_of
-from ._structural_results import _line
+from ._summary import heading, line
 
 
 def parameters_of(unit: ARIMAUnit) -> dict[str, float]:
@@ -18,11 +18,6 @@ def parameters_of(unit: ARIMAUnit) -> dict[str, float]:
     orders = orders_of(unit)
     constant = {"constant": unit.constant} if orders.constant else {}
     return dict(zip(orders.names, unit.coefficients)) | constant | {"var": unit.variance}
-
-
-def n_estimated(unit: ARIMAUnit) -> int:
-    """Estimated parameters, and coefficients of covariates."""
-    return sum(unit.free) + unit.n_effects
 
 
 def standard_errors(unit: ARIMAUnit, y: Array, X: Array | None) -> dict[str, float]:
@@ -53,7 +48,7 @@ def standard_errors(unit: ARIMAUnit, y: Array, X: Array | None) -> dict[str, flo
 
 def summary_text(unit: ARIMAUnit, title: str, features: Sequence[Any], errors: dict[str, float] | None) -> str:
     """A table of the estimates; `errors` are the standard errors of the parameters, if they could be had."""
-    k, ll, orders = n_estimated(unit), unit.loglik, orders_of(unit)
+    orders = orders_of(unit)
     season = (
         f" x ({_lags(orders.seasonal_ar)}, {orders.D}, {_lags(orders.seasonal_ma)}){orders.s}" if orders.s > 1 else ""
     )
@@ -61,14 +56,12 @@ def summary_text(unit: ARIMAUnit, title: str, features: Sequence[Any], errors: d
         f"ARIMA model{title}: ({_lags(orders.ar)}, {orders.d}, {_lags(orders.ma)}){season}",
         f"{unit.n_effective} observed rows beyond the differences, "
         + ("converged" if unit.converged else "NOT CONVERGED"),
-        f"log-likelihood {ll:.3f}, AIC {2 * k - 2 * ll:.3f}, BIC {k * np.log(unit.n_effective) - 2 * ll:.3f}",
-        "",
-        f"{'':24}{'estimate':>14}{'std. error':>14}",
+        *heading(unit),
     ]
     for (name, value), free in zip(parameters_of(unit).items(), unit.free):
         error = np.nan if errors is None else errors[name]
-        lines.append(_line(name, value, error) + ("" if free else "  given"))
-    lines += [_line(f"coef {name}", *pair) for name, *pair in zip(features, unit.effects, unit.effects_stderr)]
+        lines.append(line(name, value, error) + ("" if free else "  given"))
+    lines += [line(f"coef {name}", *pair) for name, *pair in zip(features, unit.effects, unit.effects_stderr)]
     if errors is None:
         lines.append("Standard errors of the parameters need the training rows, which were not saved.")
     return "\n".join(lines)

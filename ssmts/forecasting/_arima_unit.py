@@ -35,6 +35,11 @@ class ARIMAUnit(NamedTuple):
     n_effective: int  # observed rows less those that the differences cost
     converged: bool
 
+    @property
+    def n_estimated(self) -> int:
+        """Estimated parameters, and coefficients of covariates."""
+        return sum(self.free) + self.n_effects
+
 
 @lru_cache(maxsize=256)
 def packed_with(orders: Orders, coefficients: tuple[float, ...], variance: float, constant: float) -> Packed:

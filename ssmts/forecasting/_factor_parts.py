@@ -9,8 +9,8 @@ import pandas as pd
 
 from .._containers import FloatArray
 from ..core.gaussian import smooth
+from ._decomposition import Decomposition
 from ._factor_model import FactorParams, layout_of, widths
-from ._structural_results import Decomposition
 from .joint import JointUnit, ready, takes_inputs
 
 OWN = "idiosyncratic"
@@ -94,13 +94,10 @@ def decompose_rows(
     index : Index
     """
     done = smooth(ready(unit.ssm, 0), y, X if takes_inputs(unit.ssm) else None)
-    rows = part_rows(p, autoregressive, column, names)
-    means, variances = parts_of(rows, done.smoothed_mean, done.smoothed_cov, known_parts(p, column, X, len(y)))
-    if not rows[OWN].any():  # it is the noise of the observations
-        seen = ~np.isnan(y[:, column])
-        means[OWN] = np.where(seen, done.smoothed_obs_disturbance[:, column], 0.0)
-        variances[OWN] = done.smoothed_obs_disturbance_cov[:, column, column]
-    return Decomposition(index, pd.DataFrame(means, index), pd.DataFrame(variances, index), y[:, column])
+    noise = np.where(np.isnan(y[:, column]), 0.0, done.smoothed_obs_disturbance[:, column])
+    left = noise, done.smoothed_obs_disturbance_cov[:, column, column]
+    states = done.smoothed_mean, done.smoothed_cov
+    return _decomposition(p, autoregressive, column, names, states, left, X, index, y[:, column])
 
 
 def decompose_ahead(
@@ -133,11 +130,28 @@ def decompose_ahead(
         np.full((int(leads[-1]), len(p.loadings)), np.nan),
         state=unit.state,
     )
-    rows = part_rows(p, autoregressive, column, names)
     at = leads - 1
-    means, variances = parts_of(
-        rows, bare.smoothed_mean[at], bare.smoothed_cov[at], known_parts(p, column, X, len(leads))
+    states, left = (
+        (bare.smoothed_mean[at], bare.smoothed_cov[at]),
+        (np.zeros(len(at)), np.full(len(at), p.idio_var[column])),
     )
+    return _decomposition(p, autoregressive, column, names, states, left, X, index, None)
+
+
+def _decomposition(
+    p: FactorParams,
+    autoregressive: bool,
+    column: int,
+    names: tuple[Any, ...],
+    states: tuple[FloatArray, FloatArray],
+    noise: tuple[FloatArray, FloatArray],
+    X: FloatArray | None,
+    index: pd.Index,
+    observed: FloatArray | None,
+) -> Decomposition:
+    """The parts of a column by means and covariances of the states; its own are the noise if no state has it."""
+    rows = part_rows(p, autoregressive, column, names)
+    means, variances = parts_of(rows, *states, known_parts(p, column, X, len(index)))
     if not rows[OWN].any():
-        variances[OWN] = np.full(len(leads), p.idio_var[column])
-    return Decomposition(index, pd.DataFrame(means, index), pd.DataFrame(variances, index), None)
+        means[OWN], variances[OWN] = noise
+    return Decomposition(index, pd.DataFrame(means, index), pd.DataFrame(variances, index), observed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._containers import FloatArray
 from ..exceptions import InputError, InputTypeError
+from ._arguments import choice, whole
 
 IDIOSYNCRATIC = ("ar1", "white")
 METHODS = ("em", "ml")
@@ -22,34 +22,6 @@ class Factors(NamedTuple):
     names: tuple[Any, ...]
     pattern: np.ndarray[Any, np.dtype[np.bool_]]  # (n_outputs, n_factors), which columns have which
     blocks: tuple[slice, ...]  # factors that move together
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number.
-
-    Parameters
-    ----------
-    name : str
-    value : object
-    least : int
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}; received {value!r}.")
-    return int(value)
-
-
-def choice(name: str, value: Any, known: tuple[str, ...]) -> str:
-    """One of some words.
-
-    Parameters
-    ----------
-    name : str
-    value : object
-    known : tuple of str
-    """
-    if value not in known:
-        raise InputError(f"{name} is {value!r}: choose one of {known}.")
-    return str(value)
 
 
 def factors_of(n_factors: Any, groups: Any, outputs: tuple[Hashable, ...]) -> Factors:

@@ -12,13 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._containers import FloatArray
 from ..exceptions import InputError, InputTypeError, SsmtsError, UnknownSeriesError
+from ._summary import aic, bic
 from .univariate import UnivariateForecaster
 
 
 class NamedUnitsForecaster(UnivariateForecaster):
     """Base of univariate forecasters that report what they fitted.
 
-    A fitted attribute is that of the only unit, or a table with a row for each series and column.
+    A fitted attribute is that of the only unit, or a table with a row for each series and column. Units have ``loglik``,
+    ``converged``, ``n_estimated`` and ``n_effective``, the rows that count in Schwarz's criterion.
     """
 
     def _features(self) -> tuple[Hashable, ...]:
@@ -41,6 +43,26 @@ class NamedUnitsForecaster(UnivariateForecaster):
         if len(values) == 1:
             return pd.Series(values[0], dtype=float) if isinstance(values[0], dict) and not keep_dict else values[0]
         return (pd.DataFrame if isinstance(values[0], dict) else pd.Series)(values, index=self._names())
+
+    @property
+    def loglik_(self) -> Any:
+        """Log-likelihood of the training rows."""
+        return self._table(lambda unit: unit.loglik)
+
+    @property
+    def aic_(self) -> Any:
+        """Akaike's criterion."""
+        return self._table(aic)
+
+    @property
+    def bic_(self) -> Any:
+        """Schwarz's criterion."""
+        return self._table(bic)
+
+    @property
+    def converged_(self) -> Any:
+        """Whether the search reached a maximum."""
+        return self._table(lambda unit: unit.converged)
 
     def _unit(self, series: Hashable | None, column: Hashable | None) -> tuple[int, Any]:
         """Position of a unit, and the unit."""

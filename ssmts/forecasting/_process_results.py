@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..components.transforms import Array
 from ..core.gaussian import forecast, smooth
+from ._decomposition import Decomposition
 from ._process_model import soundly, terms_of
-from ._process_unit import ProcessUnit, ahead_of, later, n_effects, parameters_of, rotated, served
-from ._structural_results import Decomposition, _line
+from ._process_unit import ProcessUnit, ahead_of, later, parameters_of, rotated, served
+from ._summary import heading, line
 
 
 def component_rows(unit: ProcessUnit, X: Array | None, n: int) -> dict[str, Array]:
@@ -96,24 +97,16 @@ def mean_of(unit: ProcessUnit) -> tuple[float, float]:
     return unit.shift + float(row @ unit.state.mean), float(np.sqrt(row @ unit.state.cov @ row))
 
 
-def n_estimated(unit: ProcessUnit) -> int:
-    """Estimated hyperparameters, the mean and coefficients."""
-    return sum(unit.free) + n_effects(unit)
-
-
 def summary_text(unit: ProcessUnit, title: str, features: Sequence[Any]) -> str:
     """A table of the estimates."""
-    k, ll = n_estimated(unit), unit.loglik
     lines = [
         f"Gaussian process{title}: {' + '.join(terms_of(unit.kernel))}",
         f"{unit.n_observed} observed rows, " + ("converged" if unit.converged else "NOT CONVERGED"),
-        f"log-likelihood {ll:.3f}, AIC {2 * k - 2 * ll:.3f}, BIC {k * np.log(unit.n_observed) - 2 * ll:.3f}",
-        "",
-        f"{'':24}{'estimate':>14}{'std. error':>14}",
+        *heading(unit),
     ]
     for (name, value), error, free in zip(parameters_of(unit).items(), unit.stderr, unit.free):
-        lines.append(_line(name, value, error) + ("" if free else "  given"))
+        lines.append(line(name, value, error) + ("" if free else "  given"))
     if unit.constant:
-        lines.append(_line("mean", *mean_of(unit)))
-    lines += [_line(f"coef {name}", *pair) for name, *pair in zip(features, *coefficients_of(unit, len(features)))]
+        lines.append(line("mean", *mean_of(unit)))
+    lines += [line(f"coef {name}", *pair) for name, *pair in zip(features, *coefficients_of(unit, len(features)))]
     return "\n".join(lines)

@@ -42,6 +42,16 @@ class ProcessUnit(NamedTuple):
     n_observed: int
     converged: bool
 
+    @property
+    def n_estimated(self) -> int:
+        """Estimated hyperparameters, the mean and coefficients."""
+        return sum(self.free) + n_effects(self)
+
+    @property
+    def n_effective(self) -> int:
+        """Rows that count in Schwarz's criterion."""
+        return self.n_observed
+
 
 def parameters_of(unit: ProcessUnit) -> dict[str, float]:
     """Parameters by name."""

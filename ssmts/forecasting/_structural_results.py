@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,59 +11,10 @@ from numpy.typing import NDArray
 
 from ..components.transforms import Array
 from ..core.gaussian import smooth
+from ._decomposition import Decomposition
 from ._structural_fit import Likelihood, sample_again
 from ._structural_unit import StructuralUnit, ahead, model_of, rotated, serving
-
-
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """The components of a series: means and variances, row by row.
-
-    Attributes
-    ----------
-    index : Index
-        Stamps, or row numbers.
-    mean, variance : DataFrame
-        A column for each component. The components add up to the series' signal; ``irregular`` (in sample only) is what
-        the observed rows have beyond it.
-    observed : array (n,) or None
-        The series itself, in sample.
-    """
-
-    index: pd.Index
-    mean: pd.DataFrame
-    variance: pd.DataFrame
-    observed: Array | None
-
-    def to_frame(self) -> pd.DataFrame:
-        """Means and standard deviations side by side: ``level, level_sd, season, season_sd ...``."""
-        columns = {}
-        for name in self.mean.columns:
-            columns[name] = self.mean[name]
-            columns[f"{name}_sd"] = np.sqrt(self.variance[name])
-        return pd.DataFrame(columns, index=self.index)
-
-    def plot(self, axes: Any = None, *, level: float = 95) -> Any:
-        """Draw one component below the other, each with its interval.
-
-        Parameters
-        ----------
-        axes : sequence of Axes, optional
-            One a component; made if left out.
-        level : float, default 95
-            Level of the intervals, in per cent.
-
-        Returns
-        -------
-        array of Axes
-        """
-        from ..plotting import plot_components
-
-        parts: dict[str, Any] = {
-            str(name): (self.mean[name].to_numpy(), np.sqrt(self.variance[name].to_numpy()))
-            for name in self.mean.columns
-        }
-        return plot_components(parts, self.index, axes, level=level, observed=self.observed)
+from ._summary import heading, line
 
 
 def component_rows(unit: StructuralUnit, X: Array | None, n: int) -> dict[str, Array]:
@@ -169,32 +119,20 @@ def standard_errors(unit: StructuralUnit, y: Array, X: Array | None) -> Array:
     return np.where(inside & (variances > 0), np.sqrt(np.maximum(variances, 0)), np.nan) * scales
 
 
-def n_estimated(unit: StructuralUnit) -> int:
-    """Estimated parameters and diffuse states."""
-    return sum(unit.free) + unit.n_diffuse
-
-
 def summary_text(unit: StructuralUnit, title: str, features: Sequence[Any], errors: Array | None) -> str:
     """A table of the estimates; `errors` are the standard errors of the parameters, if they could be had."""
-    k, ll = n_estimated(unit), unit.loglik
     lines = [
         f"Structural model{title}: {', '.join(c.name for c in unit.components)}",
         f"{unit.n_observed} observed rows, {unit.n_diffuse} diffuse states, "
         + ("converged" if unit.converged else "NOT CONVERGED"),
-        f"log-likelihood {ll:.3f}, AIC {2 * k - 2 * ll:.3f}, BIC {k * np.log(unit.n_observed) - 2 * ll:.3f}",
-        "",
-        f"{'':24}{'estimate':>14}{'std. error':>14}",
+        *heading(unit),
     ]
     names = model_of(unit).parameter_names
     for name, value, error, free in zip(
         names, unit.parameters, [np.nan] * len(names) if errors is None else errors, unit.free
     ):
-        lines.append(_line(name, value, error) + ("" if free else "  given"))
-    lines += [_line(f"coef {name}", *pair) for name, *pair in zip(features, *coefficients_of(unit, len(features)))]
+        lines.append(line(name, value, error) + ("" if free else "  given"))
+    lines += [line(f"coef {name}", *pair) for name, *pair in zip(features, *coefficients_of(unit, len(features)))]
     if errors is None:
         lines.append("Standard errors of the parameters need the training rows, which were not saved.")
     return "\n".join(lines)
-
-
-def _line(name: str, value: float, error: float) -> str:
-    return f"{name:24}{value:>14.6g}" + (f"{'-':>14}" if np.isnan(error) else f"{error:>14.6g}")

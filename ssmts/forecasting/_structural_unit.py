@@ -40,6 +40,16 @@ class StructuralUnit(NamedTuple):
     n_diffuse: int
     converged: bool
 
+    @property
+    def n_estimated(self) -> int:
+        """Estimated parameters and diffuse states."""
+        return sum(self.free) + self.n_diffuse
+
+    @property
+    def n_effective(self) -> int:
+        """Rows that count in Schwarz's criterion."""
+        return self.n_observed
+
 
 @lru_cache(maxsize=256)
 def model_with(components: tuple[Component, ...]) -> Composition:

@@ -12,7 +12,7 @@ from .._containers import FloatArray
 from .._stampaxis import Axis
 from ..base import Capabilities
 from ._arima_fit import fit_unit
-from ._arima_results import n_estimated, parameters_of, standard_errors, summary_text
+from ._arima_results import parameters_of, standard_errors, summary_text
 from ._arima_spec import read_orders
 from ._arima_unit import ARIMAUnit, ahead, one_step, orders_of, paths, standardised, update_unit
 from ._diagnostics import Diagnostics, diagnose
@@ -169,26 +169,6 @@ class ARIMAForecaster(NamedUnitsForecaster):
     def state_(self) -> Any:
         """What is expected of the next rows."""
         return self._table(lambda unit: {f"ahead_{i}": float(x) for i, x in enumerate(unit.state.mean)})
-
-    @property
-    def loglik_(self) -> Any:
-        """Log-likelihood of the training rows."""
-        return self._table(lambda unit: unit.loglik)
-
-    @property
-    def aic_(self) -> Any:
-        """Akaike's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + 2 * n_estimated(unit))
-
-    @property
-    def bic_(self) -> Any:
-        """Schwarz's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_effective) * n_estimated(unit))
-
-    @property
-    def converged_(self) -> Any:
-        """Whether the search reached a maximum."""
-        return self._table(lambda unit: unit.converged)
 
     def standard_errors(self, series: Hashable | None = None, column: Hashable | None = None) -> pd.Series:
         """Standard errors of the parameters.

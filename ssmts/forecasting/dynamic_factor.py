@@ -13,11 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._containers import FloatArray
 from ..exceptions import InputError
 from ..panel import Form, read_future
+from ._arguments import choice, whole
+from ._decomposition import Decomposition
 from ._factor_fit import Settings, fit_factors, smoothed_factors
 from ._factor_model import FactorParams, model_of
 from ._factor_parts import decompose_ahead, decompose_rows
-from ._factor_spec import IDIOSYNCRATIC, METHODS, choice, factors_of, place, weights_of, whole
-from ._structural_results import Decomposition
+from ._factor_spec import IDIOSYNCRATIC, METHODS, factors_of, place, weights_of
 from .joint import JointForecaster, JointUnit, started
 
 NAMES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,12 +16,13 @@ from ..components.kernels import Kernel, Matern, Periodic
 from ..distributions import Distribution
 from ..exceptions import InputError, InputTypeError
 from ..panel import Form, Panel, SeriesRows, read_future
+from ._arguments import whole
+from ._decomposition import Decomposition
 from ._diagnostics import Diagnostics, diagnose
 from ._named_units import NamedUnitsForecaster, read_fixed, read_lags
 from ._process_fit import fit_unit
-from ._process_results import coefficients_of, decompose_ahead, decompose_rows, n_estimated, summary_text
+from ._process_results import coefficients_of, decompose_ahead, decompose_rows, summary_text
 from ._process_unit import ProcessUnit, ahead, one_step, parameters_of, paths, standardised, update_unit
-from ._structural_results import Decomposition
 
 
 class GaussianProcessForecaster(NamedUnitsForecaster):
@@ -178,9 +179,7 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
     def _fit_unit(self, y: FloatArray, X: FloatArray | None, axis: Axis) -> ProcessUnit:
         if self.mean not in ("constant", "zero"):
             raise InputError(f'mean must be "constant" or "zero"; received {self.mean!r}.')
-        n_starts = self.n_starts
-        if n_starts is not None and (isinstance(n_starts, bool) or not isinstance(n_starts, Integral) or n_starts < 1):
-            raise InputError(f"n_starts must be a whole number of at least 1; received {n_starts!r}.")
+        n_starts = None if self.n_starts is None else whole("n_starts", self.n_starts, 1)
         gaps, X = _split(axis.regular, X)
         fixed = read_fixed(self.fix, '{"obs_var": 0.0}')
         return fit_unit(self._kernel(), fixed, self.mean == "constant", n_starts, y, gaps, X)
@@ -227,26 +226,6 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
         """Standard errors of the coefficients by covariate."""
         names = self._features()
         return self._table(lambda unit: dict(zip(names, coefficients_of(unit, len(names))[1].tolist())))
-
-    @property
-    def loglik_(self) -> Any:
-        """Log-likelihood of the training rows."""
-        return self._table(lambda unit: unit.loglik)
-
-    @property
-    def aic_(self) -> Any:
-        """Akaike's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + 2 * n_estimated(unit))
-
-    @property
-    def bic_(self) -> Any:
-        """Schwarz's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_observed) * n_estimated(unit))
-
-    @property
-    def converged_(self) -> Any:
-        """Whether the search reached a maximum."""
-        return self._table(lambda unit: unit.converged)
 
     def summary(self, series: Hashable | None = None, column: Hashable | None = None) -> str:
         """Estimates with standard errors, as a text table.

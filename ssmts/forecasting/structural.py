@@ -12,16 +12,15 @@ from .._stampaxis import Axis
 from ..base import Capabilities
 from ..exceptions import InputError
 from ..panel import read_future
+from ._decomposition import Decomposition
 from ._diagnostics import Diagnostics, diagnose
 from ._named_units import NamedUnitsForecaster, read_fixed, read_lags
 from ._structural_fit import fit_unit
 from ._structural_panel import fit_together
 from ._structural_results import (
-    Decomposition,
     coefficients_of,
     decompose_ahead,
     decompose_rows,
-    n_estimated,
     standard_errors,
     state_means,
     summary_text,
@@ -209,26 +208,6 @@ class StructuralForecaster(NamedUnitsForecaster):
         """Predicted state of the next row."""
         names = self._features()
         return self._table(lambda unit: state_means(unit, names))
-
-    @property
-    def loglik_(self) -> Any:
-        """Diffuse log-likelihood of the training rows."""
-        return self._table(lambda unit: unit.loglik)
-
-    @property
-    def aic_(self) -> Any:
-        """Akaike's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + 2 * n_estimated(unit))
-
-    @property
-    def bic_(self) -> Any:
-        """Schwarz's criterion."""
-        return self._table(lambda unit: -2 * unit.loglik + np.log(unit.n_observed) * n_estimated(unit))
-
-    @property
-    def converged_(self) -> Any:
-        """Whether the search reached a maximum."""
-        return self._table(lambda unit: unit.converged)
 
     @property
     def n_diffuse_(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..components.transforms import Covariance, Variance
 from ..core.gaussian import impulse_responses
 from ..estimation import Estimate, Parameter, maximum_likelihood
 from ..exceptions import InputError, TooShortError
+from ._arguments import choice, whole
 from ._var import Coefficients, interpolated, least_squares, model_of, stationary_model, stationary_slopes
 from .joint import JointForecaster, JointUnit, started
 
@@ -123,20 +123,17 @@ class VARForecaster(JointForecaster):
         return found[0] if len(found) == 1 else found
 
     def _fit_series(self, y: FloatArray, X: FloatArray | None) -> JointUnit:
-        lags = self.lags
-        if isinstance(lags, bool) or not isinstance(lags, Integral) or lags < 1:
-            raise InputError(f"lags must be a whole number of at least 1; received {lags!r}.")
+        lags = whole("lags", self.lags, 1)
         if self.cov not in ("full", "diagonal"):
             raise InputError(f"cov is {self.cov!r}: choose 'full' or 'diagonal'.")
-        if self.likelihood not in LIKELIHOODS:
-            raise InputError(f"likelihood is {self.likelihood!r}: choose one of {LIKELIHOODS}.")
+        choice("likelihood", self.likelihood, LIKELIHOODS)
         missing = bool(np.isnan(y).any())
         if missing and self.likelihood == "conditional":
             raise InputError(
                 'y has missing values, which the conditional likelihood does not take: use likelihood="exact".'
             )
-        _check_length(y, int(lags), self.constant)
-        start = least_squares(interpolated(y), X, int(lags), self.constant, self.cov == "diagonal")
+        _check_length(y, lags, self.constant)
+        start = least_squares(interpolated(y), X, lags, self.constant, self.cov == "diagonal")
         if missing or self.likelihood == "exact":
             return self._exact(y, X, start)
         params, stderr = start.named(self.constant)
