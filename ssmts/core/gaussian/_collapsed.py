@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian._filter import filter_result
 from ssmts.core.gaussian._forward import FILTERED, PREDICTED, begin, dot, drive, over_time, run
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung, choose
-from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._pack import Packed, is_full
 from ssmts.core.gaussian._score import fold, score_one
 from ssmts.core.gaussian._shared import groups as by_holes
 from ssmts.core.gaussian._smooth import disturbances, smooth_pass
@@ -58,7 +58,7 @@ def collapse(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: Stat
     states = np.flatnonzero(H.any(axis=(0, 1)))
     rank, many = min(dy, len(states)), len(groups)
     lines, back = np.zeros((many, rank, H.shape[2])), np.zeros((many, dy, rank))
-    root = np.zeros((many, dy) if _is_diagonal(R) else (many, dy, dy))
+    root = np.zeros((many, dy, dy) if is_full(R) else (many, dy))
     few, rest, constant = np.full((n, rank), np.nan), np.zeros((n, dy)), np.zeros(n)
     width = max(ROOM // (dy * (len(states) + dy) + 1), 1)
     for first in range(0, many, width):
@@ -76,14 +76,18 @@ def collapse(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: Stat
             rest[rows] = _whiten(root[i].T, left)
             free = masks[i].sum() - own.sum()
             constant[rows] = log_root[i - first] - 0.5 * (np.einsum("tp,tp->t", left, left) + free * LOG_2PI)
-    own_lines, own_back = _turn(packed, begin(packed, state)[2], few, groups, lines, back)
+    group = np.zeros(n, np.int64)  # of each row
+    for i, rows in enumerate(groups):
+        group[rows] = i
+    own_lines, own_back = _turn(packed, begin(packed, state)[2], few, group, lines, back)
     if own_lines:
         start = np.arange(len(own_lines))
-        was = _group_of(groups, n)[start]
         groups = [*(rows[rows >= len(start)] for rows in groups), *start[:, None]]
-        root, lines, back = (np.concatenate(x) for x in ((root, root[was]), (lines, own_lines), (back, own_back)))
+        root = np.concatenate([root, root[group[start]]])
+        lines, back = np.concatenate([lines, own_lines]), np.concatenate([back, own_back])
+        group[start] = many + start
     small = packed.replace(
-        observation=TimeVarying(lines[_group_of(groups, n)]) if len(groups) != 1 else lines[0],
+        observation=TimeVarying(lines[group]) if len(groups) != 1 else lines[0],
         obs_cov=np.eye(rank),
         obs_offset=None,
         feedthrough=None,
@@ -93,7 +97,7 @@ def collapse(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: Stat
 
 
 def _turn(
-    packed: Packed, A: Array, few: Array, groups: list[Index], lines: Array, back: Array
+    packed: Packed, A: Array, few: Array, group: Index, lines: Array, back: Array
 ) -> tuple[list[Array], list[Array]]:
     """Turn the observations of the rows that begin partly diffuse, so that each sees a diffuse direction of its own.
 
@@ -101,7 +105,7 @@ def _turn(
     diffuse factor A is followed through the rows; the lines of each and the way back are returned, and `few` is turned.
     """
     own_lines, own_back = [], []
-    F, group, t = over_time(packed.ssm.transition, len(few)), _group_of(groups, len(few)), 0
+    F, t = over_time(packed.ssm.transition, len(few)), 0
     while A.shape[1] and t < len(few):
         L, B, told = lines[group[t]].copy(), back[group[t]].copy(), ~np.isnan(few[t])
         U, S, V = np.linalg.svd(L[told] @ A)
@@ -113,21 +117,9 @@ def _turn(
     return own_lines, own_back
 
 
-def _group_of(groups: list[Index], n: int) -> Index:
-    """The group of each row."""
-    each = np.zeros(n, np.int64)
-    for i, rows in enumerate(groups):
-        each[rows] = i
-    return each
-
-
 def _alike(e: Array, apart: bool) -> list[Index]:
     """Rows that miss the same entries, or every row by itself."""
     return list(np.arange(len(e))[:, None]) if apart or not len(e) else by_holes(e)
-
-
-def _is_diagonal(R: Array) -> bool:
-    return not np.any(R[:, ~np.eye(R.shape[1], dtype=bool)])
 
 
 def _whiten(root: Array, rows: Array) -> Array:
@@ -138,7 +130,7 @@ def _whiten(root: Array, rows: Array) -> Array:
 def _whitener(R: Array, seen: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
     """L^-1 for every pattern, as a vector if R is diagonal, and the logarithms of their determinants."""
     variance = np.where(seen, np.diagonal(R, axis1=1, axis2=2), 1.0)
-    if _is_diagonal(R):
+    if not is_full(R):
         return seen / np.sqrt(variance), -0.5 * np.log(variance).sum(axis=1)
     both = seen[:, :, None] & seen[:, None, :]
     L = np.linalg.cholesky(np.where(both, R, np.eye(R.shape[1])))
@@ -266,7 +258,7 @@ def _is_regular(R: Array) -> bool:
     variance = np.diagonal(R, axis1=1, axis2=2)
     if not (variance > 0).all():
         return False
-    if _is_diagonal(R):
+    if not is_full(R):
         return True
     scale = 1 / np.sqrt(variance)
     return bool(np.linalg.eigvalsh(R * scale[:, :, None] * scale[:, None, :])[:, 0].min() > 1e-8)

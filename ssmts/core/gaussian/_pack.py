@@ -128,7 +128,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
         parts[2] = compress(V, lower=True)
     if changed & {"observation", "obs_cov"}:
         parts[4] = get("obs_cov")
-        parts[3] = compress(get("observation"), fill_down=_is_full(parts[4]))
+        parts[3] = compress(get("observation"), fill_down=is_full(parts[4]))
     if old and not changed & {"initial_mean", "initial_cov", "initial_diffuse_cov"}:
         start, factor = old.start, old.factor
     else:
@@ -164,14 +164,15 @@ def _lifted(
     return Lift(sums, F, moves, noise, *_flatten(sizes | {"x": sizes["x"] + len(sums)}, [F, moves, noise, *parts[3:]]))
 
 
-def _is_full(obs_cov: Array) -> bool:
+def is_full(obs_cov: Array) -> bool:
+    """Whether observation noises are correlated in some row."""
     return obs_cov.shape[1] > 1 and bool(np.any(np.tril(obs_cov, -1)))
 
 
 def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
     """One vector of integers, which starts with the sizes of what follows, and one of values."""
     F, moves, V, H, R = parts
-    head = [sizes["x"], sizes["y"], int(_is_full(R)), len(R), len(moves[0])]
+    head = [sizes["x"], sizes["y"], int(is_full(R)), len(R), len(moves[0])]
     for part in (F, V, H):
         head += [len(part.ptr) - 1, len(part.col), len(part.val)]
     head.append(len(moves[2]) // 3)

@@ -26,27 +26,23 @@ class Operator(ABC):
 
     __array_ufunc__ = None  # so that ``array @ operator`` comes here
 
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-
     @abstractmethod
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
 
+    @abstractmethod
+    def eigenvalues(self) -> _Array:
+        """Eigenvalues, each as often as it counts."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.to_sparse().shape
+        return int(rows), int(columns)
+
     def to_dense(self) -> _Array:
         """The matrix with its zeros."""
         return np.asarray(self.to_sparse().toarray())
-
-    def eigenvalues(self) -> _Array:
-        """Eigenvalues of a square operator, each as often as it counts."""
-        self._check_square()
-        return np.asarray(eigvals(self.to_dense()))
-
-    def _check_square(self) -> None:
-        if self.shape[0] != self.shape[1]:
-            raise InputError(f"a matrix of shape {self.shape} has no eigenvalues: it must be square.")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array:
         if copy is False:
@@ -84,11 +80,6 @@ class Identity(Operator):
     def __post_init__(self) -> None:
         _check_size(self.size)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.size, self.size
-
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
         return csr_array(eye_array(self.size))
@@ -124,15 +115,10 @@ class Shift(Operator):
     def __post_init__(self) -> None:
         _check_size(self.size)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.size, self.size
-
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
         states = np.arange(0 if self.cyclic else 1, self.size)
-        return _sparse(np.ones(len(states)), states, (states - 1) % self.size, self.shape)
+        return _sparse(np.ones(len(states)), states, (states - 1) % self.size, self.size)
 
     def eigenvalues(self) -> _Array:
         """The roots of one if cyclic, else zeros."""
@@ -179,12 +165,6 @@ class Companion(Operator):
         values.setflags(write=False)
         object.__setattr__(self, "coefficients", values)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        size = np.size(self.coefficients)
-        return size, size
-
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
         c = np.asarray(self.coefficients)
@@ -197,7 +177,7 @@ class Companion(Operator):
         else:
             side, shift = (d - 1 - all_, zeros + d - 1), (later, later - 1)
         lines, columns = (np.concatenate([a, b]) for a, b in zip(side, shift))
-        return _sparse(np.concatenate([c, ones]), lines, columns, self.shape)
+        return _sparse(np.concatenate([c, ones]), lines, columns, d)
 
     def eigenvalues(self) -> _Array:
         """The roots of the characteristic polynomial."""
@@ -224,11 +204,6 @@ class Rotation(Operator):
 
     angle: float
     damping: float = 1.0
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return 2, 2
 
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
@@ -268,11 +243,6 @@ class BlockDiagonal(Operator):
             raise InputError("blocks is empty: pass one or more matrices.")
         object.__setattr__(self, "blocks", blocks)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return sum(b.shape[0] for b in self.blocks), sum(b.shape[1] for b in self.blocks)
-
     def to_sparse(self) -> csr_array:
         """The matrix by compressed rows."""
         parts = [b.to_sparse() if isinstance(b, Operator) else csr_array(b) for b in self.blocks]
@@ -286,8 +256,8 @@ class BlockDiagonal(Operator):
         return np.concatenate([b.eigenvalues() if isinstance(b, Operator) else eigvals(b) for b in self.blocks])
 
 
-def _sparse(values: _Array, lines: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> csr_array:
-    return csr_array(coo_array((values, (lines, columns)), shape=shape))  # entries in one place are added
+def _sparse(values: _Array, lines: npt.NDArray[Any], columns: npt.NDArray[Any], size: int) -> csr_array:
+    return csr_array(coo_array((values, (lines, columns)), shape=(size, size)))  # entries in one place are added
 
 
 def _check_size(size: Any) -> None:
