@@ -10,6 +10,7 @@ grid, and a filter makes it linear in the rows.
 # Fit
 # ---
 # Stamps without a frequency are taken as they are; the unit of time is a day.
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -37,9 +38,18 @@ print(f"mean absolute error {np.abs(forecast.mean - held).mean():.2f} ppm over {
 # %%
 # Between the rows
 # ----------------
-# The summands of the kernel, smoothed wherever they are asked for: here by the day, over two years.
+# The summands of the kernel, smoothed wherever they are asked for: here by the day, over two years. Each of them, and the mean, has
+# a level of its own, and the rows tell only the sum of the levels: it is the shapes that mean something.
 days = pd.date_range("1975-01-01", "1976-12-31", freq="D")
-model.decompose(days).plot()
+parts = model.decompose(days).mean
+season = parts["periodic*matern_2"]
+fig, axes = plt.subplots(2, sharex=True, figsize=(9, 6))
+axes[0].plot(days, parts[["mean", "matern_1", "periodic*matern_2"]].sum(axis=1), label="by the day")
+axes[0].plot(rows["1975":"1976"], "k.", label="rows")
+axes[0].set_ylabel("CO2, ppm")
+axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+axes[1].plot(days, season - season.mean())
+axes[1].set_ylabel("season, ppm")
 
 # %%
 # New rows
