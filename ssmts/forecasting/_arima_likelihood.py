@@ -17,8 +17,8 @@ from scipy.signal import lfilter
 
 from ..components.transforms import Array
 from ..core.gaussian import Packed, filter, pack, score
-from ..core.gaussian._arma import whiten
-from ..core.gaussian._recursion import CLEAR, likelihood_adjoint
+from ..core.gaussian._kernels.arma import whiten
+from ..core.gaussian._kernels.recursion import CLEAR, likelihood_adjoint
 from ..core.types import FilterResult
 from ..exceptions import NumericalError
 from ._arima_model import Moments, matrices, moments, n_states, pull_back

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..components.transforms import Array
-from ..core.gaussian._arma import covariances, responses
+from ..core.gaussian._kernels.arma import covariances, responses
 from ..core.types import LinearGaussianSSM
 from ._arima_spec import Orders
 

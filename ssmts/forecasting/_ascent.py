@@ -1,4 +1,4 @@
-"""Maximum likelihood of complete series, compiled: the search of `_mle` over the likelihood of `core.gaussian._recursion`.
+"""Maximum likelihood of complete series, compiled: the search of `_mle` over the likelihood of `core.gaussian._kernels.recursion`.
 
 One call serves any number of series of the same length with models of the same structure, each on its own. The search, its
 curvatures and its tolerances are those that `_mle` explains; what differs is only that no Python runs in it. Where to start
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.gaussian._layout import kernel, rare
+from ..core.gaussian._kernels.layout import kernel, rare
 from ..core.types import Array
 from ._ascent_objective import FREE, NOTE, VARIANCE, Plan, Room, evaluate, information, natural, numbers_of
 from ._ascent_steps import FLAT, ROUNDING, TOLERANCE, Flags, best_step, corrected, outward, shifted

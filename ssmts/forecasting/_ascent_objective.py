@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.gaussian._layout import rare
-from ..core.gaussian._recursion import likelihood_adjoint
+from ..core.gaussian._kernels.layout import rare
+from ..core.gaussian._kernels.recursion import likelihood_adjoint
 from ..core.types import Array, Index
 
-CLEAR = 3e-10  # see `core.gaussian._recursion`; what it costs in digits is within the tolerance of a search
+CLEAR = 3e-10  # see `core.gaussian._kernels.recursion`; what it costs in digits is within the tolerance of a search
 _LOG_2PI = math.log(2 * math.pi)
 _STEP = 1e-4
 PLAIN, INTERVAL, GEOMETRIC, TANH = range(4)  # how a parameter is made of a free number

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.gaussian._layout import rare
+from ..core.gaussian._kernels.layout import rare
 from ..core.types import Array, Index
 
 TOLERANCE = 1e-9  # promised gain below which a search ends

@@ -14,9 +14,9 @@ from joblib import Parallel, delayed, effective_n_jobs
 from ..components import Autoregression, Component, Composition, Cycle, DampedTrend, Spectrum
 from ..components.transforms import Array, Interval, Stationary, Transform
 from ..core.gaussian import Packed, pack
-from ..core.gaussian._reduction import Reduction, reduction
-from ..core.gaussian._rows import last_state
-from ..core.gaussian._schur import difference
+from ..core.gaussian._rungs.reduction import Reduction, reduction
+from ..core.gaussian._rungs.schur import difference
+from ..core.gaussian._streams.rows import last_state
 from ..core.types import Index, State
 from ..exceptions import SsmtsError
 from ._ascent import search, translate

@@ -8,7 +8,7 @@ from oracles import dense_gaussian
 
 from ssmts.components.transforms import Stationary
 from ssmts.core.gaussian import filter, loglik, pack
-from ssmts.core.gaussian._arma import covariances, responses, whiten
+from ssmts.core.gaussian._kernels.arma import covariances, responses, whiten
 from ssmts.exceptions import InputError
 from ssmts.forecasting._arima_likelihood import Likelihood, constant_column, difference
 from ssmts.forecasting._arima_model import is_invertible, matrices, moments, n_states

@@ -7,7 +7,7 @@ from numba import njit
 
 from ssmts import StructuralForecaster
 from ssmts.core.gaussian import filter, pack, simulate
-from ssmts.core.gaussian._schur import difference
+from ssmts.core.gaussian._rungs.schur import difference
 from ssmts.exceptions import TooShortError
 from ssmts.forecasting._ascent_steps import best_step
 from ssmts.forecasting._mle import Problem, _best_step

@@ -9,9 +9,7 @@
 array([[3.]])
 """
 
-from ssmts.core.gaussian._bytes import state_from_bytes, state_to_bytes
 from ssmts.core.gaussian._filter import filter, forecast, loglik
-from ssmts.core.gaussian._late import FixedLag
 from ssmts.core.gaussian._many import many
 from ssmts.core.gaussian._marginal import marginal_loglik, marginal_score
 from ssmts.core.gaussian._moments import lag_one, moments
@@ -20,14 +18,16 @@ from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._residuals import row_statistics
 from ssmts.core.gaussian._responses import forecast_cov, impulse_responses
 from ssmts.core.gaussian._robust import IMQ, Huber, Mahalanobis, Release, StudentT, robust_filter
-from ssmts.core.gaussian._robust_stream import RobustStream
 from ssmts.core.gaussian._sample import sample
 from ssmts.core.gaussian._score import score
 from ssmts.core.gaussian._simulate import simulate
 from ssmts.core.gaussian._smooth import smooth
-from ssmts.core.gaussian._step import step
-from ssmts.core.gaussian._stream import Stream
-from ssmts.core.gaussian._streams import Streams
+from ssmts.core.gaussian._streams.bytes import state_from_bytes, state_to_bytes
+from ssmts.core.gaussian._streams.late import FixedLag
+from ssmts.core.gaussian._streams.robust_stream import RobustStream
+from ssmts.core.gaussian._streams.step import step
+from ssmts.core.gaussian._streams.stream import Stream
+from ssmts.core.gaussian._streams.streams import Streams
 from ssmts.core.gaussian._weights import contributions, weights
 
 __all__ = [

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from ssmts.core.gaussian._filter import forecast, to_come
 from ssmts.core.gaussian._forward import AHEAD, drive, over_time, run
 from ssmts.core.gaussian._pack import EVER, Packed
-from ssmts.core.gaussian._rows import variances_ahead
+from ssmts.core.gaussian._streams.rows import variances_ahead
 from ssmts.core.types import Array, LinearGaussianSSM, State
 
 

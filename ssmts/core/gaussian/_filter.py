@@ -17,9 +17,9 @@ from ssmts.core.gaussian._forward import (
     run,
     unresolved,
 )
+from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._ladder import Likelihood, serve, stack
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, FilterResult, ForecastResult, LinearGaussianSSM, State
 from ssmts.exceptions import InputError, NumericalError
 

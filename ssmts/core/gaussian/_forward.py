@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._layout import Model, kernel, noise, part, rare, start, unpack
-from ssmts.core.gaussian._lift import lifted_cov
-from ssmts.core.gaussian._pack import Packed, diffuse_factor
-from ssmts.core.gaussian._predict import new_moves, predict, settle
-from ssmts.core.gaussian._update import (
+from ssmts.core.gaussian._kernels.layout import Model, kernel, noise, part, rare, start, unpack
+from ssmts.core.gaussian._kernels.predict import new_moves, predict, settle
+from ssmts.core.gaussian._kernels.update import (
     UNSEEN,
     K,
     absorb,
@@ -21,7 +19,9 @@ from ssmts.core.gaussian._update import (
     flush,
     observe,
 )
-from ssmts.core.gaussian._window import matrix, vector
+from ssmts.core.gaussian._kernels.window import matrix, vector
+from ssmts.core.gaussian._lift import lifted_cov
+from ssmts.core.gaussian._pack import Packed, diffuse_factor
 from ssmts.core.types import Array, Index, State, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 

@@ -18,17 +18,17 @@ from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
-MODULES = {
-    "shared": "_shared",
-    "collapsed": "_collapsed",
-    "schur": "_schur",
-    "steady": "_steady",
-    "sequential": "_sequential",
-    "square_root": "_square_root",
-    "square_root_single": "_square_root_single",
-    "precision": "_precision",
-    "scan": "_scan",
-}
+RUNGS = (
+    "shared",
+    "collapsed",
+    "schur",
+    "steady",
+    "sequential",
+    "square_root",
+    "square_root_single",
+    "precision",
+    "scan",
+)
 # in which "auto" asks: the fastest first; rungs that are not here serve by name only
 ORDER = ("shared", "schur", "steady", "collapsed", "sequential")
 
@@ -73,7 +73,7 @@ class Rung(NamedTuple):
 @cache
 def rung(name: str) -> Rung:
     """The rung of this name."""
-    found: Rung = import_module(f"ssmts.core.gaussian.{MODULES[name]}").RUNG
+    found: Rung = import_module(f"ssmts.core.gaussian._rungs.{name}").RUNG
     return found
 
 
@@ -94,8 +94,8 @@ def choose(method: str, job: Job) -> Rung:
     if method == "auto":
         rungs = (r for r in map(rung, ORDER) if getattr(r, job.task) is not None)
         return next(r for r in rungs if r.pays(job) and not r.refuses(job))
-    if method not in MODULES:
-        raise InputError(f"method is {method!r}: choose one of {('auto', *MODULES)}")
+    if method not in RUNGS:
+        raise InputError(f"method is {method!r}: choose one of {('auto', *RUNGS)}")
     named = rung(method)
     why = named.refuses(job) if getattr(named, job.task) is not None else f"it does not serve {job.task!r}"
     if why:
@@ -122,7 +122,7 @@ def page() -> str:
         "| rung | serves | claims | operations |",
         "|---|---|---|---|",
     ]
-    for name in MODULES:
+    for name in RUNGS:
         one = rung(name)
         served = ", ".join(task for task in TASKS if getattr(one, task) is not None)
         lines.append(f"| `{name}` | {served} | {one.claims} | {one.cost} |")

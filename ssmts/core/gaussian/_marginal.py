@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._filter import loglik
 from ssmts.core.gaussian._forward import series
+from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._score import score
-from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.types import Array, LinearGaussianSSM, State, TimeVarying
 
 

@@ -7,8 +7,8 @@ from ssmts.core.gaussian._filter import loglik
 from ssmts.core.gaussian._forward import over_time, series
 from ssmts.core.gaussian._ladder import stack
 from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._rungs.shared import groups
 from ssmts.core.gaussian._score import score_one
-from ssmts.core.gaussian._shared import groups
 from ssmts.core.gaussian._smooth import Smoothed, smooth, smooth_pass
 from ssmts.core.types import Array, LinearGaussianSSM, SmoothedMoments, State, TimeVarying
 from ssmts.exceptions import InputError

@@ -1,7 +1,7 @@
 """From a `LinearGaussianSSM` to the one packed form that the compiled recursions take.
 
 A packed model is one vector of integers and one of floats, so that handing it to a kernel costs well under a microsecond.
-They hold the matrices by compressed rows, without their zeros; `_layout.unpack` gives the pieces their names back.
+They hold the matrices by compressed rows, without their zeros; `_kernels.layout.unpack` gives the pieces their names back.
 """
 
 from graphlib import CycleError, TopologicalSorter

@@ -14,9 +14,9 @@ from scipy.special import gammaincinv
 
 from ssmts.core.gaussian._filter import filter_one
 from ssmts.core.gaussian._forward import NOTHING, begin, drive, forward, over_time, series, unsound
+from ssmts.core.gaussian._kernels.reweigh import ENTRIES, HARD, RATIONAL, SOFT, STUDENT, Plan, forward_robust
 from ssmts.core.gaussian._ladder import stack
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.gaussian._reweigh import ENTRIES, HARD, RATIONAL, SOFT, STUDENT, Plan, forward_robust
 from ssmts.core.types import Array, FilterResult, LinearGaussianSSM, RobustResult, State, TimeVarying
 from ssmts.exceptions import InputError
 

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import BY_STATES, GAINS, Pass, run
+from ssmts.core.gaussian._kernels.layout import Block, kernel, part, start, unpack
+from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, Y, decorrelate, new_row
 from ssmts.core.gaussian._ladder import serve
-from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._simulate import move_all, paths, positive
 from ssmts.core.gaussian._smooth import smooth_pass
-from ssmts.core.gaussian._update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, Y, decorrelate, new_row
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 

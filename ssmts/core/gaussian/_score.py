@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._adjoint import Gradient, Whole, backward
 from ssmts.core.gaussian._forward import FILTERED, GAINS, LIFTED, Pass, over_time, run
+from ssmts.core.gaussian._kernels.adjoint import Gradient, Whole, backward
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import drive, over_time
-from ssmts.core.gaussian._layout import Block, kernel, part, start, unpack
+from ssmts.core.gaussian._kernels.layout import Block, kernel, part, start, unpack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State
 from ssmts.exceptions import InputError

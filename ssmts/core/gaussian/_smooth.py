@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._backward import (
+from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
+from ssmts.core.gaussian._kernels.backward import (
     VAGUE,
     correlate,
     cross_errors,
@@ -18,13 +19,24 @@ from ssmts.core.gaussian._backward import (
     step_back,
     step_back_from_vague,
 )
-from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
+from ssmts.core.gaussian._kernels.layout import Block, kernel, part, rare, start, unpack
+from ssmts.core.gaussian._kernels.predict import new_moves
+from ssmts.core.gaussian._kernels.update import (
+    DIFFUSE,
+    KIND,
+    NOISE,
+    SKIPPED,
+    TOTAL,
+    UNSEEN,
+    K,
+    S,
+    V,
+    clear_row,
+    decorrelate,
+)
+from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.gaussian._ladder import serve, stack
-from ssmts.core.gaussian._layout import Block, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._predict import new_moves
-from ssmts.core.gaussian._update import DIFFUSE, KIND, NOISE, SKIPPED, TOTAL, UNSEEN, K, S, V, clear_row, decorrelate
-from ssmts.core.gaussian._window import matrix, vector
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
 
 ZERO = 1e-14  # a variance of an estimate below this fraction of the prior one is zero but for rounding

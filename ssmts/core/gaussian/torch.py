@@ -20,6 +20,6 @@ gradients of models with singular covariances ask for ``form="covariance"``.
 (-3.483757, 0.083333)
 """
 
-from ssmts.core.gaussian._scan._face_torch import SpanLoglik, filter, loglik, sample, smooth, span_loglik
+from ssmts.core.gaussian._rungs.scan._face_torch import SpanLoglik, filter, loglik, sample, smooth, span_loglik
 
 __all__ = ["SpanLoglik", "filter", "loglik", "sample", "smooth", "span_loglik"]

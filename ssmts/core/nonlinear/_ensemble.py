@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._ladder import stack
-from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.nonlinear._model import Job, NonlinearGaussianSSM, at, job
 from ssmts.core.nonlinear._rules import factor
 from ssmts.core.types import Array, FilterResult, SmoothedMoments, State

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import over_time
+from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._ladder import stack
-from ssmts.core.gaussian._update import LOG_2PI
 from ssmts.core.nonlinear._ensemble import Ensemble, ensemble_moments, ensemble_smoothed
 from ssmts.core.nonlinear._model import Job, NonlinearGaussianSSM, at, job
 from ssmts.core.nonlinear._rules import (

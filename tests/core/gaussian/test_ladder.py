@@ -9,7 +9,7 @@ from oracles import dense_gaussian as dense
 from ssmts.components import Autoregression, Composition, Cycle, DampedTrend, DummySeason, Level, Trend
 from ssmts.components import TrigonometricSeason as Trigonometric
 from ssmts.core import gaussian
-from ssmts.core.gaussian._ladder import MODULES, ORDER, Job, page, rung
+from ssmts.core.gaussian._ladder import ORDER, RUNGS, Job, page, rung
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError
 
@@ -120,7 +120,7 @@ def same(got, want, tolerance):
         close(np.where(infinite, 0.0, got), np.where(infinite, 0.0, want), tolerance)
 
 
-@pytest.mark.parametrize("method", [name for name in MODULES if name != "sequential"])
+@pytest.mark.parametrize("method", [name for name in RUNGS if name != "sequential"])
 def test_every_rung_agrees_with_the_sequential_one(method):
     served = set()
     for name, task, names, packed, y in jobs(method):
@@ -174,10 +174,10 @@ def test_the_ladder_chooses_a_rung_that_agrees(name):
 
 def test_rungs_are_found_by_name_and_refusals_say_why():
     ssm, y = structural([Level()], 10)
-    assert set(ORDER) <= set(MODULES)
+    assert set(ORDER) <= set(RUNGS)
     with pytest.raises(InputError, match="method is 'fastest': choose one of"):
         gaussian.loglik(ssm, y, method="fastest")
-    for name in MODULES:
+    for name in RUNGS:
         assert rung(name).name == name
         assert rung(name).cost
         assert rung(name).claims
@@ -186,7 +186,7 @@ def test_rungs_are_found_by_name_and_refusals_say_why():
 def test_a_forced_rung_that_does_not_claim_the_job_is_refused_in_words():
     ssm, y = drawn(dy=2, dx=3, diffuse=2)
     assert isinstance(ssm, LinearGaussianSSM)
-    for name in MODULES:
+    for name in RUNGS:
         named = rung(name)
         why = named.refuses(Job("loglik", gaussian.pack(ssm), y, None, None, ()))
         if why and named.loglik is not None:

@@ -19,8 +19,8 @@ from ssmts.core.gaussian import (
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError, NumericalError
 
+from ._streams.test_stream import season
 from .cases import CASES, case, close
-from .test_stream import season
 
 RULES = [
     IMQ(c=1.5),

@@ -1,0 +1,276 @@
+"""The exact score: derivatives of the log-likelihood with respect to every system matrix, by one pass back.
+
+The pass carries r and N (see `_kernels.backward`), from which the derivatives follow without inverting any covariance (Koopman and
+Shephard 1992; Segal and Weinstein 1989), and while the state was partly diffuse also X, the derivative with respect to
+A A'. These formulas are the adjoints of the scalar steps of `_kernels.update` and `_kernels.predict`, written down for
+
+    ordinary      m' = m + K v,  P' = L P L' + r K K',  K = P h' / S
+    diffuse       the same with K = A A' h' / (h A A' h'),  A' A'' = L A A' L'
+    transition    m' = F m + b,  P' = F P F' + V,  A' = F A
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ssmts.core.gaussian._kernels.backward import (
+    correlate,
+    cross_errors,
+    move_back,
+    rename_back,
+    sandwich_back,
+    smoothing_error,
+    step_back,
+)
+from ssmts.core.gaussian._kernels.layout import Block, Model, kernel, part, rare, start, unpack
+from ssmts.core.gaussian._kernels.predict import Moves, mix, new_moves
+from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, clear_row, decorrelate
+from ssmts.core.gaussian._kernels.window import matrix, vector
+from ssmts.core.types import Array, Index
+
+
+class Gradient(NamedTuple):
+    """Where the pass back adds up derivatives: time first, of length 1 to add up over time, 0 if not wanted."""
+
+    V: Array  # (times, support, support)
+    b: Array  # (times, dx)
+    R: Array  # (times, dy, dy)
+    d: Array  # (times, dy)
+
+
+class Whole(NamedTuple):
+    """What the derivatives of F and H need besides: the filtered states, which are overwritten."""
+
+    m: Array  # (n, dx)
+    P: Array  # (n, dx, dx)
+    A: Array  # (rows, dx, rank)
+    rank: Index  # (rows,)
+    X: Array  # (dx, dx), zero
+    F: Array  # (times, dx, dx) out
+    H: Array  # (times, dy, dx) out
+
+
+@kernel
+def backward(
+    index: Index,
+    value: Array,
+    y: Array,
+    place: Index,
+    tables: Array,
+    support: Index,
+    out: Gradient,
+    r: Array,
+    N: Array,
+    whole: Whole | None,
+) -> None:
+    """Add the derivatives to `out`, and leave those of the prior in r and N, which start from zero.
+
+    Without `whole` the code for it is not even compiled, and neither are states kept in place.
+    """
+    model = unpack(index)
+    n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
+    wide = K + 2 * dx + dy
+    work = np.zeros((3 * dx + 1) * dx + dy * (wide + 1 + dy + 2 * dx) + H.size)  # seen through windows, see `forward`
+    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    row, u, E = (
+        matrix(work, first, dy, wide),
+        vector(work, first + dy * wide, dy),
+        matrix(work, first + dy * (wide + 1), dy, dy),
+    )
+    first += dy * (wide + 1 + dy)
+    Ne, dH = matrix(work, first, dy, dx), matrix(work, first + dy * dx, dy, dx)
+    h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
+    index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
+    r, N = vector(r, 0, dx), matrix(N, 0, dx, dx)
+    clear_row(model, row)
+    moves = new_moves(index, model, place, whole is None)
+    for t in range(n - 1, -1, -1):
+        if t < n - 1:
+            _add_noise(out.V, out.b, t, support, place, r, N)
+        rename_back(moves)
+        if t < n - 1:
+            if whole is not None:
+                _add_transition(index, value, model.F, t, moves, whole, r, N, W)
+            move_back(index, value, model.F, t, moves, r, W)
+            sandwich_back(index, value, model.F, t, moves, N, W)
+        if model.full:
+            decorrelate(index, value, model, t, y, row, h)
+        g, table = (0 if model.full else start(H, t)), matrix(tables, t * dy * tables.shape[2], dy, tables.shape[2])
+        if whole is not None:
+            rank = whole.rank[t] if t < whole.rank.size else 0
+        for i in range(dy - 1, -1, -1):
+            u[i] = 0.0
+            for j in range(dy):
+                E[i, j] = 0.0
+                E[j, i] = 0.0
+            for j in range(dx):
+                Ne[i, j] = 0.0
+                dH[i, j] = 0.0
+            if table[i, KIND] == SKIPPED:
+                continue
+            u[i], e = smoothing_error(table, i, r, N, Nk)
+            if whole is not None:
+                _line(table, i, u[i], e, r, Nk, whole.m[t], whole.P[t], dH)
+                if table[i, KIND] == DIFFUSE:
+                    _diffuse_line(index, H, h, g, table, i, r, N, whole.A[t], rank, whole.X, dH)
+                    rank += 1
+            if out.R.shape[0] > 0:
+                cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E)
+            step_back(index, H, h, g, place, i, u[i], e, r, N, Nk)
+        if model.full:
+            correlate(row, K + 2 * dx, u, E)
+        _add_observation(out.R, out.d, t, u, E)
+        if whole is not None:
+            _add_lines(whole.H, t, row, model, dH)
+    work[0] = 0.0  # it must live until here
+
+
+@part
+def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, place: Index, r: Array, N: Array) -> None:
+    """Add dl/dV = (r r' - N) / 2 on the states of `support`, and dl/db = r."""
+    if out_V.shape[0] > 0:
+        s = 0 if out_V.shape[0] == 1 else t
+        for a in range(support.size):
+            i = place[support[a]]
+            for c in range(support.size):
+                j = place[support[c]]
+                out_V[s, a, c] += 0.5 * (r[i] * r[j] - N[i, j])
+    if out_b.shape[0] > 0:
+        s = 0 if out_b.shape[0] == 1 else t
+        for i in range(r.size):
+            out_b[s, i] += r[place[i]]
+
+
+@rare
+def _add_transition(
+    index: Index, value: Array, F: Block, t: int, moves: Moves, whole: Whole, r: Array, N: Array, W: Array
+) -> None:
+    """Add dl/dF = r m' + (r r' - N) F P + 2 X F A A', and take X back over the transition; every state is in its place."""
+    n, m, P, out = r.size, whole.m[t], whole.P[t], whole.F
+    if out.shape[0] > 0:
+        s = 0 if out.shape[0] == 1 else t
+        mix(index, value, F, t, moves, P, n, W)
+        for j in range(n):
+            x = m[j]
+            for l in range(n):
+                x += r[l] * W[l, j]
+            for i in range(n):
+                out[s, i, j] += r[i] * x
+        for i in range(n):
+            for l in range(n):
+                x = N[i, l]
+                for j in range(n):
+                    out[s, i, j] -= x * W[l, j]
+    rank = whole.rank[t] if t < whole.rank.size else 0
+    if rank > 0 and out.shape[0] > 0:
+        A, X = whole.A[t], whole.X
+        mix(index, value, F, t, moves, A, rank, W)
+        for i in range(n):
+            for k in range(rank):
+                x = 0.0
+                for l in range(n):
+                    x += X[i, l] * W[l, k]
+                for j in range(n):
+                    out[s, i, j] += 2.0 * x * A[j, k]
+    if rank > 0:
+        sandwich_back(index, value, F, t, moves, whole.X, W)
+
+
+@rare
+def _line(table: Array, i: int, u: float, e: float, r: Array, Nk: Array, m: Array, P: Array, dH: Array) -> None:
+    """Take m and P back to before observation i; dl/dh = u m + P (u r + N K) + P h' (u^2 - e)."""
+    n, M = r.size, K + r.size
+    s = table[i, TOTAL]
+    ordinary = table[i, KIND] != DIFFUSE
+    for j in range(n):
+        k = table[i, K + j]
+        m[j] -= k * table[i, V]
+        w = s * k if ordinary else table[i, M + j]
+        for l in range(n):
+            z = table[i, K + l]
+            P[j, l] += w * z + k * ((s * z if ordinary else table[i, M + l]) - s * z)
+        dH[i, j] = u * m[j] + w * (u * u - e)
+    for j in range(n):
+        for l in range(n):
+            dH[i, j] += P[j, l] * (u * r[l] + Nk[l])
+
+
+@rare
+def _diffuse_line(
+    index: Index,
+    H: Block,
+    h: Array,
+    g: int,
+    table: Array,
+    i: int,
+    r: Array,
+    N: Array,
+    A: Array,
+    rank: int,
+    X: Array,
+    dH: Array,
+) -> None:
+    """What dl/dh and X owe to the gain k = A A'h' / s and to s = h A A'h'; `rank` columns of A are left after it.
+
+    The derivative with respect to k is p = r (v - r'x) + N x with x = P h' - (h P h' + r) k. Then, with a = p / 2s - X k,
+    dl/dh += 2 A A' a - (k'p + 1) k (A after the observation) and X <- X + h'a' + a h + (k'X k - (k'p + 1/2) / s) h'h.
+    """
+    n, s = r.size, table[i, S]
+    a = np.zeros(n)
+    rx, kp, kXk = 0.0, 0.0, 0.0
+    for j in range(n):
+        x = table[i, K + n + j] - table[i, TOTAL] * table[i, K + j]
+        rx += r[j] * x
+        for l in range(n):
+            a[l] += N[j, l] * x
+    for j in range(n):
+        a[j] += r[j] * (table[i, V] - rx)
+        kp += table[i, K + j] * a[j]
+    for j in range(n):
+        x = 0.0
+        for l in range(n):
+            x += X[j, l] * table[i, K + l]
+        a[j] = 0.5 * a[j] / s - x
+        kXk += table[i, K + j] * x
+        dH[i, j] -= (kp + 1.0) * table[i, K + j]
+    for c in range(rank):
+        x = 0.0
+        for j in range(n):
+            x += A[j, c] * a[j]
+        for j in range(n):
+            dH[i, j] += 2.0 * x * A[j, c]
+    both = kXk - (kp + 0.5) / s
+    first, stop = index[H.ptr + i], index[H.ptr + i + 1]
+    for b in range(first, stop):
+        j, x = index[H.col + b], h[g + b]
+        for l in range(n):
+            X[j, l] += x * a[l]
+            X[l, j] += x * a[l]
+        for c in range(first, stop):
+            X[j, index[H.col + c]] += both * x * h[g + c]
+
+
+@rare
+def _add_observation(out_R: Array, out_d: Array, t: int, u: Array, E: Array) -> None:
+    """Add dl/dd = u and dl/dR = (u u' - E) / 2."""
+    for i in range(u.size):
+        if out_d.shape[0] > 0:
+            out_d[0 if out_d.shape[0] == 1 else t, i] += u[i]
+        if out_R.shape[0] > 0:
+            s = 0 if out_R.shape[0] == 1 else t
+            for j in range(u.size):
+                out_R[s, i, j] += 0.5 * (u[i] * u[j] - E[i, j])
+
+
+@rare
+def _add_lines(out: Array, t: int, row: Array, model: Model, dH: Array) -> None:
+    """Add dl/dH, taken back to the given observations if these were decorrelated."""
+    if out.shape[0] == 0:
+        return
+    s, c = (0 if out.shape[0] == 1 else t), K + 2 * model.dx
+    for i in range(model.dy - 1, -1, -1):
+        for l in range(model.dx):
+            if model.full:
+                for j in range(i + 1, model.dy):
+                    dH[i, l] -= row[j, c + i] * dH[j, l]
+            out[s, i, l] += dH[i, l]
