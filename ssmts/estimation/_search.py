@@ -52,17 +52,22 @@ def climb(problem: Problem, start: Array, method: str) -> Summit:
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}: choose one of {METHODS}")
-    x = np.clip(start, *problem.limits.T)
+    x = best = np.clip(start, *problem.limits.T)
+    top = -np.inf
     units = np.ones(x.size)
     for _ in range(4 if x.size else 0):
         units = _units(problem, x)
         x = _search(problem, x, units, method)
         x = _newton(problem, x, units)
         zeroed = _at_zero(problem, x, start)
+        height = problem.function(zeroed)[0]
+        if height >= top:
+            best, top = zeroed, height
         opened = _reopened(problem, zeroed, start)
         if np.array_equal(opened, x):
             break
         x = opened
+    x = best  # a variance that was let in again may have led to a lower place
     height, gradient = problem.function(x)
     moving = _moving(problem, x, gradient)
     curvature = _curvature(problem, x, units, moving)

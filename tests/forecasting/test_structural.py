@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 import statsmodels.datasets
 from oracles import structural_reference as reference
+from oracles.statsmodels_models import macro
+from scipy.stats import chi2
 from statsmodels.tsa.statespace.structural import UnobservedComponents
+from statsmodels.tsa.statespace.tests.results import results_structural
 
 from ssmts import StructuralForecaster
 
@@ -32,6 +35,48 @@ def assert_reference(forecaster, loglik, params):
 def test_published_estimates(name, data_folder):
     source, arguments, loglik, params = reference.CASES[name]
     assert_reference(StructuralForecaster(**arguments).fit(rows_of(data_folder, *source)), loglik, params)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", reference.PER_ROW)
+def test_likelihoods_as_they_were_printed(name, data_folder):
+    source, arguments, *_ = reference.CASES[name]
+    y = rows_of(data_folder, *source)
+    found = StructuralForecaster(**arguments).fit(y)
+    proper = found.loglik_ + found.n_diffuse_ / 2 * np.log(2 * np.pi)
+    assert proper / len(y) == pytest.approx(reference.PER_ROW[name], abs=5e-8)
+    if name == "Finland":
+        assert proper == pytest.approx(reference.FINLAND, abs=5e-4)
+    if "trigonometric" in name:
+        for parameter, value in reference.DRIVERS_OF_THE_BOOK.items():
+            assert found.params_[parameter] == pytest.approx(value, rel=3e-4)
+
+
+# What StructuralForecaster calls the models that KFAS fitted to unemployment; what is zero in them is given.
+OF_KFAS = {
+    "deterministic_constant": ("fixed", {}),
+    "local_level": ("local_level", {}),
+    "random_walk": ("local_level", {"obs_var": 0}),
+    "deterministic_trend": ("local_linear", {"level_var": 0, "slope_var": 0}),
+    "local_linear_deterministic_trend": ("local_linear", {"slope_var": 0}),
+    "random_walk_with_drift": ("local_linear", {"slope_var": 0, "obs_var": 0}),
+    "local_linear_trend": ("local_linear", {}),
+    "smooth_trend": ("smooth", {}),
+    "random_trend": ("smooth", {"obs_var": 0}),
+}
+
+
+@pytest.mark.parametrize("name", OF_KFAS)
+def test_maxima_of_kfas_on_unemployment(name):
+    """Where KFAS ends, or a little above where it stops at a small variance that should be zero."""
+    (trend, fix), known = OF_KFAS[name], getattr(results_structural, name)
+    y = macro()["unemp"].to_numpy()
+    found = StructuralForecaster(trend, fix=fix).fit(y)
+    height = found.loglik_ + found.n_diffuse_ / 2 * np.log(2 * np.pi)
+    assert found.converged_
+    assert known["llf"] - 1e-6 < height < known["llf"] + 5e-3
+    free = [value for key, value in found.params_.items() if key not in fix]
+    np.testing.assert_allclose(free, known["params"], rtol=5e-3, atol=1e-5)
 
 
 def test_estimates_of_the_nile():
@@ -91,6 +136,16 @@ def test_diagnostics_of_the_nile():
     for name, value in reference.NILE_DIAGNOSTICS.items():
         assert getattr(found, name) == pytest.approx(value, abs=0.006)
     assert found.residuals.shape == (99,)
+
+
+def test_diagnostics_of_the_nile_by_eviews():
+    """Van den Bossche (2011): residuals at EViews' estimates, and their probabilities."""
+    values = dict(zip(("obs_var", "level_var"), np.exp([9.600350, 7.348705])))
+    found = StructuralForecaster("local_level", fix=values).fit(NILE).diagnostics(lags=10)
+    known = {"ljung_box": 13.117, "normality": 0.041686, "normality_p": 0.979373}
+    for name, value in known.items():
+        assert getattr(found, name) == pytest.approx(value, rel=1e-3)
+    assert chi2.sf(found.ljung_box, 10) == pytest.approx(0.217, abs=5e-4)
 
 
 def monthly(n=120, seed=0):

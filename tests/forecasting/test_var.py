@@ -78,6 +78,16 @@ def test_a_trend_as_covariate():
     np.testing.assert_allclose(f.predict(later), expected, rtol=1e-9)
 
 
+def test_a_constant_and_a_trend_as_covariates():
+    """Stata's log-likelihood stands in a comment of its results; statsmodels has that of all rows by its own filter."""
+    true, X = stata.lutkepohl_var1_exog2, np.column_stack([np.ones(75), np.arange(2.0, 77.0)])
+    f = VARForecaster(constant=False).fit(X, GROWTH)
+    assert f.loglik_ == pytest.approx(600.9801664685759, abs=1e-3)
+    np.testing.assert_allclose(f.params_["coef"].ravel(), true["params"][:9], atol=2e-5)
+    np.testing.assert_allclose(f.params_["exog"].ravel(), true["params"][9:15], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.cholesky(f.params_["cov"])[np.tril_indices(3)], true["params"][15:], atol=2e-6)
+
+
 def test_exact_and_conditional_agree_with_the_dense_twin():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 1)), GROWTH[:40, :2] * 100

@@ -197,10 +197,11 @@ def test_nile_with_a_proper_prior(nile, mean, var, want):
 
 
 def test_koopman_local_level():
-    """Koopman (1997); the likelihood is also Stata's to the digits that its de Jong method keeps."""
+    """Koopman (1997); and here and below Stata's likelihood to the digits that its de Jong method keeps."""
     y = np.array([[10.2394], *[[1.0]] * 9])
     result = gaussian.filter(level(8.253, 1.993), y)
     assert result.loglik == pytest.approx(-23.93526038414123, abs=1e-11)
+    assert result.loglik == pytest.approx(-23.9352603142740605, abs=1e-7)
     assert result.predicted_mean[1, 0] == pytest.approx(10.2394)
     assert result.predicted_cov[1, 0, 0] == pytest.approx(1.993 + 8.253)
 
@@ -211,12 +212,14 @@ def test_koopman_local_linear_trend():
     y = np.array([[10.2394], [4.2039], [6.123123], *[[1.0]] * 7])
     result = gaussian.filter(trend(e, n, z), y)
     assert result.loglik == pytest.approx(-22.9743754536417, abs=1e-11)
+    assert result.loglik == pytest.approx(-22.9743755748041529, abs=2e-7)
     np.testing.assert_allclose(result.predicted_mean[2], [2 * 4.2039 - 10.2394, 4.2039 - 10.2394], atol=1e-12)
     want = e * np.array([[5 + 2 * q + b, 3 + q + b], [3 + q + b, 2 + q + 2 * b]])
     np.testing.assert_allclose(result.predicted_cov[2], want, rtol=1e-13)
     y[1] = np.nan
     result = gaussian.filter(trend(e, n, z), y)
     assert result.loglik == pytest.approx(-20.14148980996393, abs=1e-11)
+    assert [np.isinf(cov).any() for cov in result.predicted_cov] == [True] * 3 + [False] * 8
     np.testing.assert_allclose(
         result.predicted_mean[3], [1.5 * 6.123123 - 0.5 * 10.2394, 0.5 * 6.123123 - 0.5 * 10.2394], atol=1e-12
     )
@@ -234,6 +237,7 @@ def test_koopman_common_level():
     y = np.ones((10, 2))
     y[0] = 10.2394, 8.2304
     assert gaussian.loglik(ssm, y) == pytest.approx(-53.78303857735651, abs=1e-11)
+    assert gaussian.loglik(ssm, y) == pytest.approx(-53.7830389463984773, abs=5e-7)
 
 
 def test_statsmodels_agrees_on_trend_and_season(nile):
