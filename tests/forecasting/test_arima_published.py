@@ -19,7 +19,7 @@ from statsmodels.tsa.tests.results import results_arma, results_arma_acf
 from statsmodels.tsa.tests.results.results_process import armarep
 
 from ssmts import ARIMAForecaster
-from ssmts.core.gaussian._arma import covariances, responses
+from ssmts.core.gaussian._kernels.arma import covariances, responses
 
 FOLDER = Path(results.__file__).parent
 PRICES = macrodata.load_pandas().data["cpi"].to_numpy(dtype=float)
