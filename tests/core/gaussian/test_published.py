@@ -1,4 +1,12 @@
-"""Filter, smoother and likelihood against results of KFAS, Stata, Matlab's SSM toolbox and GAUSS that ship with statsmodels."""
+"""Filter, smoother and likelihood against results of KFAS, Stata, Matlab's SSM toolbox and GAUSS that ship with statsmodels.
+
+More of them: `test_published_series`, `test_published_draws`, `test_published_nowcast` beside this file, `tests/estimation/test_published`,
+and `test_arima_published`, `test_var_published`, `test_structural`, `test_dynamic_factor` of the forecasters. Files of its folders that no
+test reads, because what they hold is not offered: exponential smoothing (`exponential_smoothing*`, `fit_ets*`), priors and draws of
+variances in a Gibbs sampler (`cfa_tvpvar_v10`, `_S10`, `_vi0`, `_Si0`), structural and cointegrated vector autoregressions and local
+projections, statistics and tests of unit roots or of dependence (`results_corrgram`, `results_ccf`, `results_pccf`, `bds_*` and the series
+beside them); `sm-0.9-sarimax.pkl` and `e1.dat` to `e6.dat` hold no results.
+"""
 
 import math
 
