@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from oracles import dense_gaussian as dense
 
+from ssmts.components import Composition, DummySeason, Trend
 from ssmts.core import gaussian
 from ssmts.core.gaussian._score import PARAMETERS
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
@@ -176,3 +177,15 @@ def test_an_explosive_transition_does_not_blow_up_what_rounding_leaves(moves):
         gaussian.score(ssm, y, names, method="sequential")[1] for names in (("obs_cov",), ("obs_cov", "transition"))
     )
     np.testing.assert_allclose(lean.obs_cov, whole.obs_cov, rtol=1e-10)
+
+
+@pytest.mark.parametrize("seasons", [(4,), (3, 4)])
+def test_the_derivative_of_the_noise_of_states_that_hand_on_is_the_sum_of_those_of_its_rows(seasons):
+    rng = np.random.default_rng(len(seasons))
+    model = Composition([Trend(), *map(DummySeason, seasons)])
+    ssm = model.build(rng.uniform(0.1, 1.0, 3 + len(seasons)))
+    y = dense.random_series(rng, 120, 1, missing=0.1)
+    rows = TimeVarying(np.repeat(ssm.process_cov[None], len(y), axis=0))
+    together = gaussian.score(ssm, y, ("process_cov",), method="sequential")[1].process_cov
+    each = gaussian.score(ssm._replace(process_cov=rows), y, ("process_cov",), method="sequential")[1].process_cov
+    np.testing.assert_allclose(together, each.values.sum(axis=0), rtol=1e-9, atol=1e-9 * np.abs(together).max())

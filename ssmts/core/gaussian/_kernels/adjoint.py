@@ -17,16 +17,19 @@ from ssmts.core.gaussian._kernels.backward import (
     correlate,
     cross_errors,
     move_back,
+    padded,
     rename_back,
     sandwich_back,
     smoothing_error,
     step_back,
 )
 from ssmts.core.gaussian._kernels.layout import Block, Model, kernel, part, rare, start, unpack
-from ssmts.core.gaussian._kernels.predict import Moves, mix, new_moves
+from ssmts.core.gaussian._kernels.predict import Moves, mix, new_moves, rotate
 from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, clear_row, decorrelate
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.types import Array, Index
+
+ROOM = 2**15  # numbers that the sums over rows may take: they should stay close to the processor
 
 
 class Gradient(NamedTuple):
@@ -69,9 +72,11 @@ def backward(
     """
     model = unpack(index)
     n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
-    wide = K + 2 * dx + dy
-    work = np.zeros((3 * dx + 1) * dx + dy * (wide + 1 + dy + 2 * dx) + H.size)  # seen through windows, see `forward`
-    W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, dx), (3 * dx + 1) * dx
+    wide, line = K + 2 * dx + dy, padded(dx)
+    first = 3 * dx * dx + (dx + 1) * line
+    work = np.zeros(first + dy * (wide + 1 + dy + 2 * dx) + H.size)  # seen through windows, see `forward`
+    W, Nk = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, line)
+    last_N, N = N, matrix(work, 3 * dx * dx + line, dx, line)
     row, u, E = (
         matrix(work, first, dy, wide),
         vector(work, first + dy * wide, dy),
@@ -81,12 +86,18 @@ def backward(
     Ne, dH = matrix(work, first, dy, dx), matrix(work, first + dy * dx, dy, dx)
     h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
     index, value, place = vector(index, 0, index.size), vector(value, 0, value.size), vector(place, 0, dx)
-    r, N = vector(r, 0, dx), matrix(N, 0, dx, dx)
+    r = vector(r, 0, dx)
     clear_row(model, row)
     moves = new_moves(index, model, place, whole is None)
+    # Many states whose names move are summed up by places, for lines then lie side by side: half the time of a pass.
+    together = out.V.shape[0] == 1 and 4 * support.size**2 > dx * line
+    period = _period(moves.cycles, n, dx * line) if together else 0
+    sums, each_V = np.zeros(period * dx * line), out.V[: 0 if period > 0 else n]
     for t in range(n - 1, -1, -1):
         if t < n - 1:
-            _add_noise(out.V, out.b, t, support, place, r, N)
+            if period > 0:
+                _add_places(sums, t % period, r, N)
+            _add_noise(each_V, out.b, t, support, place, r, N)
         rename_back(moves)
         if t < n - 1:
             if whole is not None:
@@ -103,9 +114,12 @@ def backward(
             for j in range(dy):
                 E[i, j] = 0.0
                 E[j, i] = 0.0
-            for j in range(dx):
-                Ne[i, j] = 0.0
-                dH[i, j] = 0.0
+            if dy > 1:
+                for j in range(dx):
+                    Ne[i, j] = 0.0
+            if whole is not None:
+                for j in range(dx):
+                    dH[i, j] = 0.0
             if table[i, KIND] == SKIPPED:
                 continue
             u[i], e = smoothing_error(table, i, r, N, Nk)
@@ -114,7 +128,8 @@ def backward(
                 if table[i, KIND] == DIFFUSE:
                     _diffuse_line(index, H, h, g, table, i, r, N, whole.A[t], rank, whole.X, dH)
                     rank += 1
-            if out.R.shape[0] > 0:
+            E[i, i] = e
+            if dy > 1 and out.R.shape[0] > 0:
                 cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, E)
             step_back(index, H, h, g, place, i, u[i], e, r, N, Nk)
         if model.full:
@@ -122,6 +137,16 @@ def backward(
         _add_observation(out.R, out.d, t, u, E)
         if whole is not None:
             _add_lines(whole.H, t, row, model, dH)
+    for i in range(dx):
+        for j in range(dx):
+            last_N[i, j] = N[i, j]
+    for s in range(period):
+        rotate(place, moves.cycles)
+        _add_sums(out.V, support, place, matrix(sums, s * dx * line, dx, line))
+    for s in range(out.V.shape[0]):
+        for a in range(support.size):
+            for c in range(a):
+                out.V[s, c, a] = out.V[s, a, c]
     work[0] = 0.0  # it must live until here
 
 
@@ -132,13 +157,48 @@ def _add_noise(out_V: Array, out_b: Array, t: int, support: Index, place: Index,
         s = 0 if out_V.shape[0] == 1 else t
         for a in range(support.size):
             i = place[support[a]]
-            for c in range(support.size):
+            for c in range(a + 1):
                 j = place[support[c]]
                 out_V[s, a, c] += 0.5 * (r[i] * r[j] - N[i, j])
     if out_b.shape[0] > 0:
         s = 0 if out_b.shape[0] == 1 else t
         for i in range(r.size):
             out_b[s, i] += r[place[i]]
+
+
+@part
+def _period(cycles: Index, n: int, size: int) -> int:
+    """The number of transitions after which every state is back in its place; 0 if n are not many more, or it takes too much room."""
+    period, i = 1, 0
+    while i < cycles.size:
+        length, common, rest = cycles[i], period, cycles[i]
+        while rest > 0:
+            common, rest = rest, common % rest
+        period *= length // common
+        if period * size > ROOM or 4 * period > n:
+            return 0
+        i += length + 1
+    return period
+
+
+@part
+def _add_places(sums: Array, s: int, r: Array, N: Array) -> None:
+    """Add r r' - N, by places, to that of all rows whose states have the places that they have here."""
+    wide = N.shape[1]
+    line = s * N.size
+    for i in range(r.size):
+        to, x = vector(sums, line, wide), r[i]
+        for j in range(r.size):
+            to[j] += x * r[j] - N[i, j]
+        line += wide
+
+
+@rare
+def _add_sums(out_V: Array, support: Index, place: Index, sums: Array) -> None:
+    """Add what `_add_places` has collected while the states had these places."""
+    for a in range(support.size):
+        for c in range(a + 1):
+            out_V[0, a, c] += 0.5 * sums[place[support[a]], place[support[c]]]
 
 
 @rare
@@ -250,7 +310,7 @@ def _diffuse_line(
             X[j, index[H.col + c]] += both * x * h[g + c]
 
 
-@rare
+@part
 def _add_observation(out_R: Array, out_d: Array, t: int, u: Array, E: Array) -> None:
     """Add dl/dd = u and dl/dR = (u u' - E) / 2."""
     for i in range(u.size):

@@ -27,6 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.types import Array, Index
 
+_DENSE = 64  # states up to which a matrix with its zeros is multiplied sooner than one without
 _SMALL = 8  # states of a block whose characteristic polynomial may come from its eigenvalues
 _CONDITION = 1e3  # of the first d rows, up to which polynomials that are not of whole numbers are good enough
 _LARGEST = 3000  # states
@@ -241,8 +242,7 @@ def autocovariances(found: Reduction, packed: Packed) -> Array:
         out = _lagged_sums(found.tail[: found.degree] @ Q, found.tail)
     out = out + found.noise * float(np.asarray(packed.ssm.obs_cov)[0, 0])
     if found.proper.size:
-        P = packed.start.cov[np.ix_(found.proper, found.proper)]
-        out = out + found.lead @ (P @ found.lead[0])
+        out = out + found.lead @ (_among(packed.start.cov, found.proper) @ found.lead[0])
     return np.asarray(out)
 
 
@@ -273,21 +273,26 @@ def is_settled(found: Reduction, packed: Packed) -> bool:
     own = found.proper
     if not own.size:
         return True
-    F = _inner(packed, own)
-    m, P = packed.start.mean[own], packed.start.cov[np.ix_(own, own)]
+    F, m, P = _inner(packed, own), packed.start.mean[own], _among(packed.start.cov, own)
     b = packed.offset[0][own] if len(packed.offset) else 0.0
-    if np.abs(F @ m + b - m).max() > 1e-10 * np.abs(m).max(initial=0.0):
+    if (m.any() or np.any(b)) and np.abs(F @ m + b - m).max() > 1e-10 * np.abs(m).max(initial=0.0):
         return False
     rows = packed.parts[2]
     V = np.zeros((len(packed.start.mean),) * 2)
     line = np.repeat(np.arange(len(V)), np.diff(rows.ptr))
     V[line, rows.col] = V[rows.col, line] = rows.val[0]
-    rest = F @ (F @ P).T + V[np.ix_(own, own)] - P
+    rest = F @ (F @ P).T + _among(V, own) - P
     return bool(np.abs(rest).max() <= 1e-10 * np.abs(P).max(initial=0.0))
 
 
+def _among(M: Array, own: Index) -> Array:
+    """The lines and columns of some states."""
+    return M if len(own) == len(M) else M[np.ix_(own, own)]
+
+
 def _inner(packed: Packed, own: Index) -> Any:
-    """The transition among the states that are not diffuse, without its zeros."""
+    """The transition among the states that are not diffuse, of many states without its zeros."""
     if "inner" not in packed.kept:
-        packed.kept["inner"] = csr_array(np.asarray(packed.ssm.transition, dtype=float)[np.ix_(own, own)])
+        F = _among(np.asarray(packed.ssm.transition, dtype=float), own)
+        packed.kept["inner"] = csr_array(F) if len(F) > _DENSE else F
     return packed.kept["inner"]

@@ -17,6 +17,7 @@ Whoever has the autocovariances (r + 1,) and the autoregression (p,) of a statio
 directly, without a model.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def _refuses(job: Job) -> str:
         return "the model changes with time"
     if ssm.input_matrix is not None or ssm.feedthrough is not None:
         return "the model has inputs"
-    if np.isnan(y.sum()):
+    if math.isnan(np.vdot(y, y)):
         return "values are missing"
     found = reduction(packed)
     if isinstance(found, str):
