@@ -122,12 +122,19 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
             raise InputError(f"{what} has 0 feature(s) (shape={obj.shape}) while a minimum of 1 is required.")
         table = _with_index(_floats(obj, what), tuple(obj.columns), 2, obj.index, what)
         return replace(table, column_names=tuple(obj.columns.names))
-    if obj is None or isinstance(obj, numbers.Number | str):
+    if obj is None or isinstance(obj, numbers.Number | str | dict):
         raise InputTypeError(
             f"{what} is {obj!r}. Pass a Series, a DataFrame, an array or a sequence of values in time order."
         )
     if getattr(getattr(obj, "dtype", None), "kind", "f") in "USmM":
         raise InputError(f"{what} is not numeric; its type is {obj.dtype}. Convert it to numbers.")
+    if (dims := getattr(obj, "ndim", 0)) > 2:
+        raise InputError(
+            f"Found array with dim {dims}, while dim <= 2 is required: {what} is (n_times, n_outputs). Several series go into "
+            "one frame with an index (series, time), or into a long frame with the columns unique_id, ds, y."
+        )
+    if getattr(getattr(obj, "dtype", None), "kind", "f") == "c":
+        raise InputError(f"Complex data not supported: {what} has the type {obj.dtype}. Pass real numbers.")
     try:
         values = check_array(
             obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=ensure_2d, input_name=what, ensure_min_samples=1

@@ -339,16 +339,15 @@ def read_future(
 
 
 def _horizon_rows(form: Form, horizon: Any, last: Steps) -> Rows:
-    if not isinstance(horizon, numbers.Integral) and not (
-        isinstance(horizon, np.ndarray) and horizon.dtype.kind in "iu"
-    ):
+    whole = isinstance(horizon, numbers.Integral) and not isinstance(horizon, bool)
+    if not whole and not (isinstance(horizon, np.ndarray) and horizon.dtype.kind in "iu"):
         raise (
             InputTypeError(f"The horizon must be a whole number of steps, not {horizon!r}.")
             if not isinstance(horizon, numbers.Real)
             else InputError(f"The horizon must be a whole number of steps, not {horizon!r}.")
         )
     h = int(horizon)
-    if isinstance(horizon, bool) or h < 1:
+    if h < 1:
         raise InputError(f"The horizon must be at least 1 step, not {horizon!r}.")
     if form.n_features and form.axis.regular:
         first, end = form.axis.format(int(last[0]) + 1), form.axis.format(int(last[0]) + h)

@@ -48,7 +48,7 @@ class _Smoothing(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_rows, n_columns)
+        X : DataFrame, Series, or array of shape (n_rows, n_columns)
             Rows in the order of time. NaN are missing values; so are stamps that an index leaves out.
         y : object, optional
             Not read.
@@ -57,7 +57,7 @@ class _Smoothing(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
         -------
         self
         """
-        forecaster = self._forecaster()
+        forecaster, X = self._forecaster(), _columns(X)
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         self.forecaster_ = forecaster.fit(_table(X, values))
         return self
@@ -82,6 +82,7 @@ class _Smoothing(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type
     def _stretches(self, X: Any) -> tuple[FloatArray, list[Stretch]]:
         """Values of a table, and its series cut into stretches on the grid of time."""
         check_is_fitted(self)
+        X = _columns(X)
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         f = self.forecaster_
         rows, _ = read_future(f.form_, _table(X, values), f.last_, None, holes=True)
@@ -165,11 +166,11 @@ class KalmanSmoother(_Smoothing):
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_rows, n_columns)
+        X : DataFrame, Series, or array of shape (n_rows, n_columns)
 
         Returns
         -------
-        DataFrame or array of shape (n_rows, n_columns)
+        DataFrame, Series, or array of shape (n_rows, n_columns)
             Of the kind of X, with its index and columns.
         """
         values, stretches = self._stretches(X)
@@ -243,11 +244,11 @@ class KalmanImputer(_Smoothing):
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_rows, n_columns)
+        X : DataFrame, Series, or array of shape (n_rows, n_columns)
 
         Returns
         -------
-        DataFrame or array of shape (n_rows, n_columns)
+        DataFrame, Series, or array of shape (n_rows, n_columns)
             Of the kind of X, with its index and columns.
         """
         values, stretches = self._stretches(X)
@@ -302,10 +303,16 @@ def means(stretch: Stretch, states: Array) -> Array:
     return np.asarray(out if ssm.obs_offset is None else out + over_time(ssm.obs_offset, n))
 
 
+def _columns(X: Any) -> Any:
+    return X.to_frame() if isinstance(X, pd.Series) else X
+
+
 def _table(X: Any, values: FloatArray) -> Any:
     """The caller's frame with its index, or checked values."""
     return X.astype(np.float64) if isinstance(X, pd.DataFrame) else values
 
 
 def _like(X: Any, values: FloatArray) -> Any:
+    if isinstance(X, pd.Series):
+        return pd.Series(values[:, 0], index=X.index, name=X.name)
     return pd.DataFrame(values, index=X.index, columns=X.columns) if isinstance(X, pd.DataFrame) else values

@@ -59,6 +59,16 @@ def test_frames_keep_index_and_columns(kind):
     pd.testing.assert_frame_equal(out, pd.concat(each, axis=1), check_freq=False)
 
 
+@pytest.mark.parametrize("kind", [KalmanSmoother, KalmanImputer])
+def test_a_series_in_a_series_out(kind):
+    X = table().iloc[:, 0]
+    got = kind(WALK).fit_transform(X)
+    pd.testing.assert_series_equal(got, kind(WALK).fit_transform(X.to_frame()).iloc[:, 0])
+    assert got.name == X.name
+    with pytest.raises(ValueError, match="feature names should match"):
+        kind(WALK).fit(X).transform(X.rename("other"))
+
+
 def test_absent_stamps_are_missing_rows():
     X = table()
     holes = X.iloc[[*range(10), *range(15, 60)]]

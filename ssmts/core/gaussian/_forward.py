@@ -22,8 +22,8 @@ from ssmts.core.gaussian._kernels.update import (
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor
-from ssmts.core.types import Array, Index, State, TimeVarying
-from ssmts.exceptions import InputError, NumericalError
+from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
+from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
 GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
 BY_STATES = 16  # gains are kept by states, without the means and covariances that otherwise come with that
@@ -276,6 +276,8 @@ def begin(packed: Packed, state: State | None) -> tuple[Array, Array, Array]:
     """Mean, covariance and diffuse factor to start from, free to be overwritten."""
     if state is None:
         return packed.start.mean.copy(), packed.start.cov.copy(), packed.factor.copy()
+    if not isinstance(state, State):
+        raise InputTypeError(f"state is of type {type(state).__name__}: pass a State, such as the .state of a filter")
     if state.mean.shape != packed.start.mean.shape:
         raise InputError(f"the state has {len(state.mean)} entries, but the model has {len(packed.start.mean)} states")
     factor = diffuse_factor(state.diffuse_cov, state.rank) if state.rank else np.empty((len(state.mean), 0))
@@ -287,11 +289,9 @@ def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array
     ssm, b = packed.ssm, packed.offset
     if ssm.obs_offset is not None:
         y = y - over_time(ssm.obs_offset, len(y))
-    wanted = ssm.input_matrix is not None or ssm.feedthrough is not None
-    if not wanted and inputs is None:
+    check_inputs(ssm, inputs)
+    if inputs is None:
         return b, y
-    if not wanted or inputs is None:
-        raise InputError("the model and the call must agree: pass inputs exactly if it has input_matrix or feedthrough")
     u = np.asarray(inputs, dtype=float)
     n_inputs = over_time(ssm.input_matrix if ssm.input_matrix is not None else ssm.feedthrough, 1).shape[-1]
     if u.shape != (len(y), n_inputs) or not np.isfinite(u).all():
@@ -302,6 +302,15 @@ def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array
     if ssm.feedthrough is not None:
         y = y - dot(over_time(ssm.feedthrough, len(y)), u)
     return np.ascontiguousarray(b), y
+
+
+def check_inputs(ssm: LinearGaussianSSM, inputs: npt.ArrayLike | None) -> None:
+    """Refuse inputs that the model does not take, and their absence where it does."""
+    wanted = ssm.input_matrix is not None or ssm.feedthrough is not None
+    if wanted and inputs is None:
+        raise InputError("the model has input_matrix or feedthrough: pass inputs, one row of numbers for each row of y")
+    if not wanted and inputs is not None:
+        raise InputError("the model takes no inputs: give it an input_matrix or a feedthrough, or pass none")
 
 
 def over_time(field: Any, n: int) -> Array:
@@ -349,7 +358,14 @@ def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:
 
 def series(y: npt.ArrayLike, packed: Packed) -> Array:
     """The observations as the kernels take them, or an error that says what does not fit."""
-    values = np.require(y, dtype=np.float64, requirements=["C", "W"])
+    if np.iscomplexobj(y):
+        raise InputError("y is complex: pass real numbers, such as the real and imaginary parts as two columns")
+    try:
+        values = np.require(y, dtype=np.float64, requirements=["C", "W"])
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"y is not numeric ({error}): pass an array of floats, with NaN where a value is missing"
+        ) from error
     n_obs = int(packed.layout[1])
     if values.ndim not in (2, 3) or values.shape[-1] != n_obs:
         raise InputError(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import series
+from ssmts.core.gaussian._forward import check_inputs, series
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
@@ -155,6 +155,7 @@ def serve(
     """Check a call at the door and find the rung for it."""
     packed = pack(ssm)
     values = series(y, packed)
+    check_inputs(packed.ssm, inputs)
     packed = pack(packed, values.shape[-2])
     return Served(packed, values, choose(method, Job(task, packed, values, state, inputs, names)))
 

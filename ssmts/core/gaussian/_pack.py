@@ -95,7 +95,8 @@ def pack(ssm: LinearGaussianSSM | Packed, n_times: int = 1) -> Packed:
     """
     if not isinstance(ssm, Packed):
         if not isinstance(ssm, LinearGaussianSSM):
-            raise InputTypeError(f"ssm is of type {type(ssm).__name__}: pass a LinearGaussianSSM or a Packed")
+            hint = "; .discretise(dts) makes one" if hasattr(ssm, "discretise") else ""
+            raise InputTypeError(f"ssm is of type {type(ssm).__name__}: pass a LinearGaussianSSM or a Packed{hint}")
         ssm = _assemble(ssm, None, set(LinearGaussianSSM._fields))
     if ssm.n_times < n_times:
         short = [k for k, x in ssm.ssm._asdict().items() if isinstance(x, TimeVarying) and len(x.values) < n_times]
@@ -299,6 +300,7 @@ def _sizes(ssm: LinearGaussianSSM) -> dict[str, int]:
         ) from error
 
 
+INDEFINITE = 1e-10  # an eigenvalue of a correlation matrix that is less below zero is rounding
 SHAPES = {
     "transition": "xx",
     "process_cov": "ww",
@@ -323,7 +325,10 @@ def _checked(ssm: LinearGaussianSSM, name: str, sizes: dict[str, int]) -> Array:
         raise InputError(f"{name} is TimeVarying, but there is one prior only: pass an array")
     if issparse(field):
         raise InputTypeError(f"{name} is a scipy sparse array: pass {name}.toarray(); its zeros are found and left out")
-    values = np.asarray(field.values if varying else field, dtype=float)
+    try:
+        values = np.asarray(field.values if varying else field, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not numeric ({error}): pass an array of floats") from error
     values = values if varying else values[None]
     want = tuple(sizes[axis] for axis in SHAPES[name])
     if name == "process_cov" and ssm.process_loading is None:
@@ -332,6 +337,7 @@ def _checked(ssm: LinearGaussianSSM, name: str, sizes: dict[str, int]) -> Array:
         raise InputError(
             f"{name} has the shape {np.shape(field.values if varying else field)}, but {want} is needed"
             f"{' after a leading axis of time' if varying else ''}"
+            + (f" where initial_mean has the length {sizes['x']}" if "x" in SHAPES[name] else "")
         )
     if not np.isfinite(values).all():
         raise InputError(f"{name} holds {values[~np.isfinite(values)][0]}: pass finite numbers")
@@ -346,4 +352,24 @@ def _checked(ssm: LinearGaussianSSM, name: str, sizes: dict[str, int]) -> Array:
             raise InputError(
                 f"{name} has the negative variance {least:.3g} on its diagonal: variances are zero or more"
             )
+        if name in ("process_cov", "initial_cov"):  # of the others the compiled factorisations find out
+            _refuse_indefinite(name, values, varying)
     return values
+
+
+def _refuse_indefinite(name: str, values: Array, varying: bool) -> None:
+    """Refuse covariances that have a negative eigenvalue beyond rounding, after scaling their diagonals to one."""
+    if not np.tril(values, -1).any():
+        return
+    size = np.sqrt(np.diagonal(values, axis1=1, axis2=2))
+    size = np.where(size > 0, size, 1.0)
+    scaled = values / (size[:, None] * size[:, :, None])
+    try:
+        np.linalg.cholesky(scaled + INDEFINITE * np.eye(values.shape[1]))
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(scaled)[:, 0]
+        t = int(least.argmin())
+        raise InputError(
+            f"{name}{f' of row {t}' if varying else ''} has the negative eigenvalue {least[t]:.3g} after scaling its diagonal to one: "
+            "pass a covariance"
+        ) from None

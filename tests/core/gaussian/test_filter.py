@@ -10,7 +10,7 @@ from oracles import dense_gaussian as dense
 from ssmts.core import gaussian
 from ssmts.core.gaussian._ahead import ahead
 from ssmts.core.gaussian._forward import forward
-from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
+from ssmts.core.types import ContinuousSSM, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
 from .cases import CASES, case, close
@@ -395,6 +395,8 @@ def test_errors_name_the_field(nile):
         ({"initial_cov": TimeVarying(ONE[None])}, "initial_cov is TimeVarying"),
         ({"obs_offset": TimeVarying(np.zeros((99, 1)))}, "obs_offset has values for 99 only"),
         ({"observation": np.ones(1)}, "too few axes"),
+        ({"transition": "one"}, "transition is not numeric"),
+        ({"transition": np.eye(2)}, "is needed where initial_mean has the length 1"),
     ):
         with pytest.raises(InputError, match=words):
             gaussian.loglik(good._replace(**fields), nile)
@@ -405,16 +407,34 @@ def test_errors_name_the_field(nile):
         gaussian.pack(skew)
     with pytest.raises(InputError, match="negative eigenvalue"):
         gaussian.pack(skew._replace(process_cov=np.eye(2), initial_diffuse_cov=np.array([[1.0, 2], [2, 1]])))
+    indefinite = np.array([[1.0, 2], [2, 1]])
+    with pytest.raises(InputError, match="process_cov has the negative eigenvalue -1"):
+        gaussian.pack(skew._replace(process_cov=indefinite))
+    with pytest.raises(InputError, match="process_cov of row 3 has the negative eigenvalue -1"):
+        gaussian.pack(skew._replace(process_cov=TimeVarying(np.stack([np.eye(2)] * 3 + [indefinite]))))
+    with pytest.raises(InputError, match="initial_cov has the negative eigenvalue"):
+        gaussian.pack(skew._replace(process_cov=np.eye(2), initial_cov=indefinite))
+    gaussian.pack(
+        skew._replace(process_cov=np.ones((2, 2)), initial_cov=np.diag([0.0, 1.0]))
+    )  # singular ones are welcome
     with pytest.raises(InputTypeError, match="ssm is of type ndarray"):
         gaussian.pack(ONE)
+    moving = ContinuousSSM(0 * ONE, ONE, ONE, ONE, np.zeros(1), ONE)
+    with pytest.raises(InputTypeError, match=r"ssm is of type ContinuousSSM: .* \.discretise\(dts\) makes one"):
+        gaussian.loglik(moving, nile)
 
 
 def test_errors_of_the_call(nile):
     for call, words in (
         (lambda: gaussian.filter(level(), nile[:, 0]), "y has the shape"),
         (lambda: gaussian.filter(level(), nile, method="magic"), "method is 'magic'"),
-        (lambda: gaussian.filter(level(), nile, inputs=nile), "must agree"),
-        (lambda: gaussian.filter(level()._replace(input_matrix=ONE), nile), "must agree"),
+        (lambda: gaussian.filter(level(), nile, inputs=nile), "takes no inputs"),
+        (lambda: gaussian.loglik(level(), nile, nile), "takes no inputs"),  # whatever the rung that "auto" takes
+        (lambda: gaussian.loglik(level(), nile[:0], nile[:0]), "takes no inputs"),
+        (lambda: gaussian.filter(level()._replace(input_matrix=ONE), nile), "pass inputs, one row of numbers for each"),
+        (lambda: gaussian.filter(level(), np.array([["a"]])), "y is not numeric"),
+        (lambda: gaussian.filter(level(), nile * 1j), "y is complex"),
+        (lambda: gaussian.forecast(level(), nile, 3), "state is of type ndarray"),
         (lambda: gaussian.filter(level()._replace(input_matrix=ONE), nile, np.zeros((9, 1))), "inputs of shape"),
         (
             lambda: gaussian.filter(level(), np.where(nile > 1300, np.inf, nile)),
@@ -424,7 +444,7 @@ def test_errors_of_the_call(nile):
         (lambda: gaussian.forecast(level(), gaussian.pack(trend(1.0, 1.0, 1.0)).start, 1), "the state has 2 entries"),
         (lambda: gaussian.step(level(), gaussian.pack(level()).start, [1.0, 2.0]), "y_row is"),
     ):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises((InputError, InputTypeError), match=words):
             call()
 
 
@@ -436,7 +456,8 @@ def test_numerical_errors_name_matrix_and_row(nile):
     with pytest.raises(NumericalError, match="obs_cov has a negative eigenvalue"):
         gaussian.step(ssm, gaussian.pack(ssm).start, np.ones(2))
     with pytest.raises(NumericalError, match="innovation_cov is negative or not finite at row 0"):
-        gaussian.loglik(ssm._replace(obs_cov=np.eye(2), initial_cov=100 * not_a_covariance), np.ones((3, 2)))
+        state = State(np.zeros(2), 100 * not_a_covariance, np.zeros((2, 2)), 0)
+        gaussian.loglik(ssm._replace(obs_cov=np.eye(2)), np.ones((3, 2)), state=state)
     explosive = level()._replace(transition=1e200 * ONE, initial_diffuse_cov=None, initial_cov=ONE)
     with pytest.raises(NumericalError, match="is no longer finite at row"):
         gaussian.loglik(explosive, nile)

@@ -12,7 +12,7 @@ STEPS = 256  # lengths of steps whose matrices a continuous model remembers
 
 def step(
     ssm: LinearGaussianSSM | Packed | ContinuousSSM,
-    state: State,
+    state: State | None,
     y_row: npt.ArrayLike,
     inputs: npt.ArrayLike | None = None,
     dt: float | None = None,
@@ -24,8 +24,9 @@ def step(
     ssm : LinearGaussianSSM, Packed or ContinuousSSM
         Pass a `Packed` where speed matters, or keep a `Stream`: packing costs more than the step. Of `TimeVarying` matrices
         row 0 is used.
-    state : State
-        The prediction of this row; it is not changed. In continuous time the state after the row before, as of its time.
+    state : State or None
+        The prediction of this row; it is not changed. In continuous time the state after the row before, as of its time. None
+        is the prior of the model, before the first row.
     y_row : (n_obs,)
         NaN where missing.
     inputs : (n_inputs,), optional
@@ -57,7 +58,7 @@ def step(
     (array([1.]), array([[1.5]]), array([2.]))
     """
     if isinstance(ssm, ContinuousSSM):
-        state, ssm = elapse(ssm, state, dt), at_once(ssm)
+        state, ssm = elapse(ssm, at_once(ssm).start if state is None else state, dt), at_once(ssm)
         dt = None
     stream = Stream(ssm, state)
     if dt is not None and dt != 1:
