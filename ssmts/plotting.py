@@ -82,6 +82,16 @@ def plot_forecast(
         A series or column that the forecast does not have, or too few Axes.
     ImportError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ssmts import Naive
+    >>> from ssmts.plotting import plot_forecast
+    >>> y = pd.Series([1.0, 2.0, 4.0], pd.date_range("2024-01-01", periods=3), name="load")
+    >>> axes = plot_forecast(Naive().fit(y).forecast(2), level=90)
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['history', 'mean', '90 % interval']
     """
     rows, distribution = forecast.rows, forecast.distribution
     form = rows.form
@@ -154,6 +164,16 @@ def plot_components(
     Returns
     -------
     array of Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from ssmts.plotting import plot_components
+    >>> days = pd.date_range("2024-01-01", periods=4)
+    >>> axes = plot_components({"level": (np.arange(4.0), np.ones(4)), "season": (np.zeros(4), None)}, days)
+    >>> len(axes)
+    2
     """
     (each,) = check_levels(level)
     z = float(ndtri((100 + each) / 200))
@@ -206,6 +226,15 @@ def plot_detection(
     Returns
     -------
     array of Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts.plotting import plot_detection
+    >>> readings, p_values = np.array([[0.1], [0.2], [9.0]]), np.array([0.8, 0.6, 1e-5])
+    >>> axes = plot_detection(readings, p_values, p_values < 1e-3, alarm_level=1e-3)
+    >>> len(axes)
+    2
     """
     table = read_table(X, "X")
     index = pd.RangeIndex(len(table.values)) if table.time is None else table.time
@@ -270,6 +299,16 @@ def plot_backtest(frame: pd.DataFrame, ax: Any = None, *, series: Any = None, ou
         A column that is missing, a series or output that is not there, or too few Axes.
     ImportError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ssmts import Naive, backtest
+    >>> from ssmts.plotting import plot_backtest
+    >>> result = backtest(Naive(), np.arange(30.0), horizon=3, n_windows=2)
+    >>> axes = plot_backtest(result.frame)
+    >>> len(result.frame)
+    6
     """
     needed = {"cutoff", "time", "y", "mean"}
     if not needed <= set(frame.columns):

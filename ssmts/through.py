@@ -68,6 +68,17 @@ def update(estimator: Any, X: Any, y: Any = None) -> Any:
     Returns
     -------
     estimator
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> import ssmts
+    >>> from ssmts.preprocessing import CalendarFeatures
+    >>> y = pd.Series(range(10), index=pd.date_range("2024-01-01", periods=10), dtype=float)
+    >>> pipe = make_pipeline(CalendarFeatures(["dayofweek"]), ssmts.Naive()).fit(y[:9].to_frame()[[]], y[:9])
+    >>> ssmts.forecast(ssmts.update(pipe, y[9:]), 1).mean.tolist()
+    [9.0]
     """
     steps, forecaster = _unwrap(estimator)
     if steps is None:

@@ -20,6 +20,7 @@ from ..distributions import Distribution, Gaussian
 from ..exceptions import FutureRowsError, InputError, SsmtsError, UnknownSeriesError
 from ..panel import Form, Panel, SeriesRows, read_future
 from ._news_table import NewsTable, inputs_of, news_table, read_vintage
+from ._summary import COLUMNS, entries
 
 
 class JointUnit(NamedTuple):
@@ -180,6 +181,31 @@ class JointForecaster(BaseForecaster):
         """Standard errors by name, NaN where there are none; of a panel, a list."""
         return self._each("stderr")
 
+    def summary(self, series: Any = None) -> str:
+        """Estimates with standard errors, as a text table.
+
+        Parameters
+        ----------
+        series : hashable, optional
+            Which series of a panel.
+
+        Returns
+        -------
+        str
+            A parameter that is an array has a line for each of its entries.
+        """
+        unit = self.units_[self._at(series)]
+        n_states, n_obs = (
+            len(unit.state.mean),
+            np.shape(getattr(unit.ssm.observation, "values", unit.ssm.observation))[-2],
+        )
+        lines = [
+            f"{type(self).__name__}{'' if series is None else f' of {series!r}'}: {n_obs} column(s), {n_states} state(s), "
+            + ("converged" if unit.converged else "NOT CONVERGED"),
+            f"log-likelihood {unit.loglik:.3f}",
+        ]
+        return "\n".join([*lines, *(["", COLUMNS, *entries(unit.params, unit.stderr)] if unit.params else [])])
+
     def filter(self, series: Any = None) -> FilterResult:
         """Filtered states of the training rows, on the scale of the model.
 
@@ -277,14 +303,17 @@ class JointForecaster(BaseForecaster):
             return values[0]
         return np.array(values) if np.ndim(values[0]) == 0 and not isinstance(values[0], dict) else values
 
-    def _training(self, series: Any) -> tuple[JointUnit, FloatArray, FloatArray | None]:
+    def _at(self, series: Any) -> int:
         check_is_fitted(self)
         keys = self.form_.keys
         if keys is None and series is not None:
             raise UnknownSeriesError(f"There is one series only, without a name; received {series!r}.")
         if keys is not None and series not in keys:
             raise UnknownSeriesError(f"Pass series=, one of {', '.join(map(repr, keys[:5]))}; received {series!r}.")
-        at = 0 if keys is None else keys.index(series)
+        return 0 if keys is None else keys.index(series)
+
+    def _training(self, series: Any) -> tuple[JointUnit, FloatArray, FloatArray | None]:
+        at = self._at(series)
         if self.rows_ is None:
             raise SsmtsError(
                 "This needs the training rows, and they were not saved: save(..., data=True), or fit again."

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 from oracles import dense_gaussian as dense
 
 import ssmts
-from ssmts import KalmanFilter
+from ssmts import KalmanFilter, VARForecaster
 from ssmts.components.transforms import Variance
 from ssmts.core.gaussian import loglik
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
@@ -213,3 +213,20 @@ def test_what_is_saved_goes_on(tmp_path):
     ssmts.save(imputer, tmp_path / "i.ssmts")
     holes = np.where(np.eye(30, 2) > 0, np.nan, y)
     np.testing.assert_array_equal(ssmts.load(tmp_path / "i.ssmts").transform(holes), imputer.transform(holes))
+
+
+def test_summaries_have_a_line_for_every_number():
+    rng = np.random.default_rng(0)
+    y = pd.DataFrame(rng.normal(size=(60, 2)).cumsum(axis=0), columns=["a", "b"])
+    f = VARForecaster().fit(y)
+    lines = f.summary().splitlines()
+    assert lines[0] == "VARForecaster: 2 column(s), 2 state(s), converged"
+    assert lines[1] == f"log-likelihood {f.loglik_:.3f}"
+    (found,) = [line.split() for line in lines if line.startswith("coef[0, 1, 0]")]
+    assert float(found[3]) == pytest.approx(f.params_["coef"][0][1, 0], rel=1e-5)
+    assert float(found[4]) == pytest.approx(f.stderr_["coef"][0][1, 0], rel=1e-5)
+    panel = pd.concat({"x": y, "z": y + 1.0}, names=["series", "time"])
+    both = VARForecaster().fit(panel)
+    assert both.summary("z").startswith("VARForecaster of 'z'")
+    with pytest.raises(UnknownSeriesError, match="'x', 'z'"):
+        both.summary()
