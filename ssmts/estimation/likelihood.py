@@ -18,7 +18,7 @@ from ssmts.estimation._search import METHODS, Problem, Summit, climb
 from ssmts.estimation._tangents import Build, Derivative, Tangents
 from ssmts.estimation.effects import Effects, read_regressors
 from ssmts.estimation.parameters import Moved, Values, as_parameters
-from ssmts.exceptions import InputError, NumericalError
+from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,10 @@ def maximum_likelihood(
     >>> {name: round(value) for name, value in found.params.items()}, round(found.loglik, 3)
     ({'obs_var': 15099, 'level_var': 1469}, -633.465)
     """
+    if not callable(build):
+        raise InputTypeError(
+            f"build is of type {type(build).__name__}: pass a function from parameters to a LinearGaussianSSM."
+        )
     moved = Moved(as_parameters(parameters), fix or {})
     if method not in METHODS:
         raise InputError(f"method is {method!r}: choose one of {METHODS}.")
@@ -166,6 +170,8 @@ def maximum_likelihood(
         raise InputError(f"n_starts must be a whole number of at least 1; received {n_starts!r}.")
     tangents = Tangents(build, moved.parameters, moved.free, moved.values(moved.origin), derivative)
     rows = np.asarray(y, dtype=float)
+    if np.isnan(rows).all() and not any(one.prior for one in moved.parameters.values()):
+        raise InputError(f"y has no observed value among {rows.size}; there is nothing to learn from.")
     given = None
     if regressors is not None or state_regressors is not None:
         if rows.ndim != 2:

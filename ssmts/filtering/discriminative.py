@@ -19,7 +19,7 @@ from .._containers import FloatArray, column_mismatch, read_table
 from ..core.gaussian import filter, smooth
 from ..core.types import LinearGaussianSSM, State
 from ..distributions import Gaussian
-from ..exceptions import InputError, NumericalError, TimeIndexError, TooShortError
+from ..exceptions import InputError, InputTypeError, NumericalError, TimeIndexError, TooShortError
 from ..forecasts import Forecast
 from ..panel import _NO_STAMPS, Form, Rows, _fill, _ordered_outputs, align
 from ..timeindex import check_increasing
@@ -155,6 +155,9 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         """
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        for name in ("regressor", "cov_regressor"):
+            if (given := getattr(self, name)) is not None and not hasattr(given, "fit"):
+                raise InputTypeError(f"{name} is {given!r}: pass a scikit-learn regressor, or None for the default.")
         regressor = RidgeCV() if self.regressor is None else self.regressor
         seen = observed(X, regressor)
         target, table = align(read_table(y, "y"), seen.table)

@@ -351,6 +351,15 @@ def test_refusals(change, words):
         maximum_likelihood(level, NILE, **call)
 
 
+def test_what_teaches_nothing_is_refused():
+    with pytest.raises(InputError, match="y has no observed value among 100"):
+        maximum_likelihood(level, NILE * np.nan, LEVEL)
+    prior = {name: Parameter(p.start, p.transform, scipy.stats.gamma(3.0, scale=1e4)) for name, p in LEVEL.items()}
+    assert maximum_likelihood(level, NILE * np.nan, prior).params["obs_var"] == pytest.approx(2e4, rel=1e-3)  # its mode
+    with pytest.raises(InputTypeError, match="build is of type dict"):
+        maximum_likelihood({}, NILE, LEVEL)
+
+
 def test_a_start_without_a_likelihood_is_refused():
     exact = {"var": Parameter(1.0, Variance())}
     with pytest.raises(InputError, match="log-likelihood is -inf at the start"):

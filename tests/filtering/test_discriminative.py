@@ -408,6 +408,8 @@ def test_refusals(task):
         DiscriminativeKalmanFilter().fit(pd.concat({"a": X}), z.to_numpy())
     with pytest.raises(InputTypeError, match="long frame"):
         DiscriminativeKalmanFilter().fit(pd.DataFrame({"unique_id": "a", "ds": X.index, "y": 1.0}), z)
+    with pytest.raises(InputTypeError, match="cov_regressor is 'ridge': pass a scikit-learn regressor"):
+        DiscriminativeKalmanFilter(cov_regressor="ridge").fit(X, z)
     fitted = DiscriminativeKalmanFilter().fit(X, z)
     with pytest.raises(InputError, match="set_output"):
         fitted.predict(X.to_numpy())

@@ -18,7 +18,7 @@ from ssmts.core.gaussian._kernels.reweigh import ENTRIES, HARD, RATIONAL, SOFT, 
 from ssmts.core.gaussian._ladder import stack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.types import Array, FilterResult, LinearGaussianSSM, RobustResult, State, TimeVarying
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, InputTypeError
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,10 @@ def _by_noise(whiten: str) -> bool:
 def plan_of(rule: Rule | None, release: Release | None, packed: Packed) -> Plan:
     """The numbers of a rule, `IMQ` by default, checked against the model."""
     rule = IMQ() if rule is None else rule
+    if not isinstance(rule, IMQ | Mahalanobis | Huber | StudentT):
+        raise InputTypeError(f"rule is {rule!r}: pass IMQ(), Mahalanobis(), Huber() or StudentT()")
+    if not isinstance(release, Release | None):
+        raise InputTypeError(f"release is {release!r}: pass Release(), or None for never")
     n_obs = int(packed.layout[1])
     kind, c, by_noise, iterations = rule._plan(n_obs)
     if kind != HARD or by_noise:

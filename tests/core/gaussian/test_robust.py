@@ -17,7 +17,7 @@ from ssmts.core.gaussian import (
     robust_filter,
 )
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
-from ssmts.exceptions import InputError, NumericalError
+from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
 from ._streams.test_stream import season
 from .cases import CASES, case, close
@@ -273,10 +273,12 @@ def test_a_gate_lives_with_exact_observations():
         (StudentT(iterations=0), None, "iterations is"),
         (IMQ(), Release(patience=0), "patience is"),
         (IMQ(), Release(below=np.nan), "below is"),
+        ("imq", None, "rule is 'imq'"),
+        (IMQ(), 5, "release is 5"),
     ],
 )
 def test_parameters_are_checked(rule, release, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises((InputError, InputTypeError), match=words):
         robust_filter(season(4), np.ones((3, 1)), rule, release)
 
 
