@@ -455,8 +455,8 @@ def test_numerical_errors_name_matrix_and_row(nile):
         gaussian.loglik(ssm, np.ones((3, 2)))
     with pytest.raises(NumericalError, match="obs_cov has a negative eigenvalue"):
         gaussian.step(ssm, gaussian.pack(ssm).start, np.ones(2))
+    state = State(np.zeros(2), 100 * not_a_covariance, np.zeros((2, 2)), 0)
     with pytest.raises(NumericalError, match="innovation_cov is negative or not finite at row 0"):
-        state = State(np.zeros(2), 100 * not_a_covariance, np.zeros((2, 2)), 0)
         gaussian.loglik(ssm._replace(obs_cov=np.eye(2)), np.ones((3, 2)), state=state)
     explosive = level()._replace(transition=1e200 * ONE, initial_diffuse_cov=None, initial_cov=ONE)
     with pytest.raises(NumericalError, match="is no longer finite at row"):
