@@ -35,4 +35,4 @@ def entries(params: Mapping[str, Any], stderr: Mapping[str, Any]) -> Iterator[st
     for name, value in params.items():
         errors = np.broadcast_to(stderr.get(name, np.nan), np.shape(value))
         for place, number in np.ndenumerate(value):
-            yield line(f"{name}{list(place) if place else ''}", number, errors[place])
+            yield line(f"{name}{list(place) if place else ''}", number, float(errors[place]))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._containers import FloatArray
 from ..base import BaseForecaster, Capabilities
 from ..core.gaussian import Packed, filter, forecast, pack, simulate, smooth
-from ..core.gaussian._forward import run
+from ..core.gaussian._forward import over_time, run
 from ..core.types import FilterResult, LinearGaussianSSM, SmoothResult, State, TimeVarying
 from ..distributions import Distribution, Gaussian
 from ..exceptions import FutureRowsError, InputError, SsmtsError, UnknownSeriesError
@@ -195,10 +195,7 @@ class JointForecaster(BaseForecaster):
             A parameter that is an array has a line for each of its entries.
         """
         unit = self.units_[self._at(series)]
-        n_states, n_obs = (
-            len(unit.state.mean),
-            np.shape(getattr(unit.ssm.observation, "values", unit.ssm.observation))[-2],
-        )
+        n_states, n_obs = len(unit.state.mean), over_time(unit.ssm.observation, 1).shape[-2]
         lines = [
             f"{type(self).__name__}{'' if series is None else f' of {series!r}'}: {n_obs} column(s), {n_states} state(s), "
             + ("converged" if unit.converged else "NOT CONVERGED"),
