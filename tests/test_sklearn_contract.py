@@ -36,11 +36,17 @@ def structural(**parameters):
     return ssmts.StructuralForecaster(trend="local_level", **parameters)
 
 
+def process(**parameters):
+    """A Gaussian process of given length scale and noise: its variance is searched for, which takes a tenth of a whole search."""
+    return ssmts.GaussianProcessForecaster(fix={"matern_length_scale": 5.0, "obs_var": 1.0}, **parameters)
+
+
 # A forecaster, and a grid to search over.
 FORECASTERS = {
     "naive": (Naive, {"freq": [None]}),
     "seasonal": (SeasonalNaive, {"season_length": [1, 7, 12]}),
     "structural": (structural, {"season_length": [None, 7]}),
+    "process": (process, {"mean": ["constant", "zero"]}),
 }
 CV = TimeSeriesSplit(3)
 

@@ -22,6 +22,7 @@ from ._process_unit import ProcessUnit, filtered
 
 FOLLOWED = 12  # steps up from each start, before the best is climbed
 SPREAD = 16  # starting points that are tried beside the kernel's own
+PROPORTIONS = 4  # the same where all length scales are given: proportions of variances are climbed from anywhere
 
 
 class Sample(NamedTuple):
@@ -172,7 +173,7 @@ def _estimate(
 def _enough(free: list[str]) -> int:
     """Starting points to follow: what took to find the best of many where it was tried."""
     n_scales = sum(name.endswith("_length_scale") for name in free)
-    return 5 if n_scales <= 1 else 6 * n_scales
+    return (1, 5)[n_scales] if n_scales <= 1 else 6 * n_scales
 
 
 def _followed(
@@ -254,7 +255,8 @@ def _spread(sample: Sample, free: list[str]) -> Iterator[Values]:
     if len(free) == 1 and free == ["obs_var"]:
         return
     limits = _transforms(sample)
-    for point in qmc.Halton(len(places) + 1, scramble=False).random(SPREAD + 1)[1:]:
+    many = SPREAD if any(name.endswith("scale") for name in free) else PROPORTIONS
+    for point in qmc.Halton(len(places) + 1, scramble=False).random(many + 1)[1:]:
         trial = {}
         for place, u in zip(places, point):
             if place.field == "variance":

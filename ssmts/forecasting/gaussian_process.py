@@ -47,7 +47,8 @@ class GaussianProcessForecaster(NamedUnitsForecaster):
         ``"constant"``: an unknown mean, to which forecasts return beyond the length scales. ``"zero"``: the series moves about zero.
     n_starts : int, optional
         How many starting points are followed, the best of those that are spread over what is sensible, before the most promising
-        is climbed to the end: the likelihood can have several maxima. Default: 5 for one length scale, 6 for each of several.
+        is climbed to the end: the likelihood can have several maxima. Default: 5 for one length scale, 6 for each of several, 1 where
+        all are given.
     fix : dict of str to float, optional
         Parameters with given values, such as ``{"obs_var": 0.0}``, on the scale of the (transformed) target.
     freq : str or offset, optional
