@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from .._containers import FloatArray, Long, is_long, read_long, read_table
+from .._stampaxis import StampAxis
 from ..exceptions import TooShortError
-from ..panel import Form, IntArray, Panel, align, read_training
+from ..panel import Form, IntArray, Panel, Steps, align, read_training
 from .split import TimeSplit
 
 FlagArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -32,11 +33,15 @@ class Data:
     codes: IntArray | None  # (n_rows,) position in the keys of the form; None for a single series
     order: IntArray  # (n_rows,) rows by time
     ordered: IntArray  # their steps
+    occurring: Steps | None  # without a grid the stamps of all series, which steps then count
 
     @classmethod
-    def read(cls, X: Any, y: Any, freq: Any) -> Data:
-        """Read what `fit` takes; rows keep the caller's order and learn their place in time."""
-        form, panel = read_training(X, y, freq=freq)
+    def read(cls, X: Any, y: Any, freq: Any, irregular: bool = False) -> Data:
+        """Read what `fit` takes; rows keep the caller's order and learn their place in time.
+
+        With `irregular`, stamps without a frequency are taken as they are.
+        """
+        form, panel = read_training(X, y, freq=freq, irregular=irregular)
         if is_long(X):
             table = read_long(X, form.long)[0]
             assert table is not None
@@ -46,10 +51,13 @@ class Data:
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
             table = align(read_table(y, "y"), covariates)[0]
         number = np.arange(len(table.values))
-        steps = number if table.time is None else form.axis.steps(table.time)
+        steps, occurring = number if table.time is None else form.axis.steps(table.time), None
+        if not form.axis.regular:
+            occurring, steps = np.unique(steps, return_inverse=True)
         order = np.argsort(steps, kind="stable")
         X, y = (each if _has_rows(each) or each is None else np.asarray(each) for each in (X, y))
-        return cls(X, y, form, panel, table.values, table.time, number, steps, table.codes, order, steps[order])
+        places = number, steps, table.codes, order, steps[order], occurring
+        return cls(X, y, form, panel, table.values, table.time, *places)
 
     def cutoffs(self, split: TimeSplit) -> IntArray:
         """Steps of the last rows known, one a window."""
@@ -98,16 +106,33 @@ class Data:
 
     def stamps(self, steps: IntArray) -> pd.Index:
         """Stamps of steps."""
+        if isinstance(self.form.axis, StampAxis):
+            assert self.occurring is not None
+            return self.form.axis.at(self.occurring[steps])
         low, high = int(steps.min()), int(steps.max())
         return self.form.axis.stamps(low, high - low + 1).take(steps - low)
 
+    def format(self, step: int) -> str:
+        """Text of the stamp of a step."""
+        return self.form.axis.format(step if self.occurring is None else self.occurring[step])
+
+    def freq(self) -> Any:
+        """What a forecaster that could do without a frequency must be told, so that it reads every part as the whole; or None."""
+        if isinstance(self.form.axis, StampAxis):
+            return "irregular"
+        return None if self.time is None else self.form.axis.freq
+
     def training(self, fits: IntArray) -> dict[Hashable, FloatArray]:
         """Values of each series up to the first of some steps that is not before its first row."""
-        training = {}
-        for name, values, start in zip(self.series_names(), self.panel.y, self.panel.start):
-            later = fits[fits >= start]
+        training, stamps = {}, self.panel.at
+        for series, (name, values) in enumerate(zip(self.series_names(), self.panel.y)):
+            if stamps is None or self.occurring is None:
+                steps = int(self.panel.start[series]) + np.arange(len(values))
+            else:
+                steps = np.searchsorted(self.occurring, stamps[series])
+            later = fits[fits >= steps[0]]
             if len(later):
-                training[name] = values[: int(later[0]) + 1 - int(start)].copy()
+                training[name] = values[: int(np.searchsorted(steps, later[0], "right"))].copy()
         return training
 
 

@@ -141,4 +141,4 @@ def _named(data: Data, cutoff: int) -> Iterator[None]:
     try:
         yield
     except SsmtsError as error:
-        raise type(error)(f"Window with cutoff {data.form.axis.format(cutoff)}: {error}") from error
+        raise type(error)(f"Window with cutoff {data.format(cutoff)}: {error}") from error

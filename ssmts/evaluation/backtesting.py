@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from .._containers import FloatArray, is_long
 from ..base import BaseForecaster
@@ -41,7 +42,7 @@ class BacktestResult:
     level : tuple of float
         Levels of the intervals, in per cent.
     season_length : float
-        Lag of the naive forecast in the scale of MASE.
+        Lag of the naive forecast in the scale of MASE, in rows.
     seconds : dict of str to float
         Seconds spent in ``"fit"``, ``"update"`` and ``"forecast"``, summed over the windows (and threads).
     training : dict of ndarray
@@ -198,12 +199,18 @@ def backtest(
         There are too few rows for the windows and one training row.
     InputError
         A parameter that cannot be used; or what fit, update or forecast raise, with the cutoff in front.
+    FrequencyError
+        The stamps have no frequency, and the forecaster needs one.
     InputTypeError
         ``f`` is no forecaster, pipeline that ends in one, or search over one.
 
     Notes
     -----
     A series takes part from the first fit after its first row; a window that has no row is left out.
+
+    Where the stamps have no frequency, which forecasters in continuous time take (``capabilities.irregular``), the stamps of all series
+    together are counted: ``horizon``, ``step`` and ``lead`` are numbers of stamps that occur, and the scale of MASE is that of the
+    row before. Every window reads its rows as the whole is read, on its grid or as they are.
 
     Examples
     --------
@@ -221,9 +228,12 @@ def backtest(
     levels = check_levels(level)
     between_fits = _between_fits(refit, split.n_windows)
     forecaster = _inner(f)
-    data = Data.read(X, y, forecaster.freq)
+    data = Data.read(X, y, forecaster.freq, forecaster.capabilities.irregular)
     if y is None and f is not forecaster and isinstance(X, pd.Series | pd.DataFrame) and not is_long(X):
         data = replace(data, X=pd.DataFrame(index=X.index), y=X)
+    if forecaster.capabilities.irregular and forecaster.freq is None:
+        f = clone(f)
+        _inner(f).set_params(freq=data.freq())
     cutoffs = data.cutoffs(split)
     passes = [cutoffs[i : i + between_fits] for i in range(0, len(cutoffs), between_fits)]
     windows = collect(f, data, passes, split.horizon, levels, n_jobs, len(cutoffs), progress)
@@ -234,7 +244,7 @@ def backtest(
         horizon=split.horizon,
         n_windows=split.n_windows,
         level=levels,
-        season_length=_season_length(forecaster),
+        season_length=_season_length(forecaster) if data.form.axis.regular else 1.0,
         seconds=seconds,
         training=data.training(cutoffs[::between_fits]),
     )
