@@ -15,7 +15,6 @@ from ssmts.core.gaussian._kernels.update import (
     DIFFUSE,
     KIND,
     ORDINARY,
-    PIVOT,
     SKIPPED,
     TOTAL,
     K,
@@ -141,10 +140,8 @@ def _contradict(
 def _independent(row: Array, model: Model, pattern: Array, t: int, y: Array) -> None:
     """C^-1 y for all series, with C as `decorrelate` left it in `row`."""
     c = K + 2 * model.dx
-    for k in range(model.dy):
-        i = int(row[k, PIVOT])
-        for l in range(k):
-            j = int(row[l, PIVOT])
+    for i in range(model.dy):
+        for j in range(i):
             x = row[i, c + j]
             if x != 0.0 and not (math.isnan(pattern[t, i]) or math.isnan(pattern[t, j])):
                 for s in range(y.shape[2]):
@@ -227,9 +224,8 @@ def means_back(
                 _next_order(index, H, h, g, i, table, e[t, i], r, r1t)
             _error_back(index, H, h, g, i, place, table, e[t, i], r, u[t, i])
         if model.full:
-            for k in range(dy - 1, -1, -1):
-                i = int(row[k, PIVOT])
-                for j in range(dy):
+            for i in range(dy - 1, -1, -1):
+                for j in range(i + 1, dy):
                     x = row[j, K + 2 * dx + i]
                     for s in range(width):
                         u[t, i, s] -= x * u[t, j, s]

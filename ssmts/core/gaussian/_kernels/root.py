@@ -35,9 +35,16 @@ from ssmts.core.types import Array, Index
 
 
 @rare
-def tria(W: Array) -> None:
-    """Make W lower triangular by a product with an orthogonal matrix from the right (Householder)."""
+def tria(W: Array, mirrors: Array) -> None:
+    """Make W lower triangular by a product with an orthogonal matrix from the right (Householder).
+
+    That is a mirror for each line; with room in `mirrors`, of the shape of W, their normals go there, zeros where none was
+    needed: W was L M_n ... M_1.
+    """
     n, columns = W.shape
+    for i in range(mirrors.shape[0]):
+        for k in range(columns):
+            mirrors[i, k] = 0.0
     for i in range(min(n, columns)):
         total = 0.0
         for k in range(i, columns):
@@ -49,6 +56,9 @@ def tria(W: Array) -> None:
         size = -size if first > 0.0 else size
         half = size * (size - first)  # half the squared length of the mirror's normal, W[i, i:] less size in front
         W[i, i] = first - size
+        if mirrors.shape[0] > 0:
+            for k in range(i, columns):
+                mirrors[i, k] = W[i, k] / size
         for j in range(i + 1, n):
             x = 0.0
             for k in range(i, columns):
@@ -100,10 +110,14 @@ def absorb(
     A: Array,
     rank: int,
     tiny: float,
+    seen: Array,
+    turned: Array,
+    folded: Array,
 ) -> Any:
     """Update m, L and A by the observations in `row`; returns (log-likelihood, rank, whether all variances were sound).
 
-    An innovation variance below `tiny` of its terms is zero.
+    An innovation variance below `tiny` of its terms is zero. What the way back asks for goes to `seen`, `turned` and `folded`
+    (see `Way`), if these have room.
     """
     loglik, n = 0.0, m.size
     f, w = np.empty(n), np.empty(n)
@@ -128,6 +142,8 @@ def absorb(
             most += x * x * (known[j] if r == 0.0 else _variance(L, j))
         for k in range(n):
             s += f[k] * f[k]
+            if seen.shape[0] > 0:
+                seen[i, k] = f[k]
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, rank, False
@@ -137,11 +153,16 @@ def absorb(
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                _resolve(row, i, c, r, m, L, A, rank, f, w, known, math.sqrt(tiny))
+                if turned.shape[0] > 0:
+                    turned[rank, A.shape[1]] = c
+                    for k in range(rank + 1):
+                        turned[rank, k] = row[i, K + k]  # where `turn` leaves the normal of its mirror
+                mirrors = folded[rank] if folded.shape[0] > 0 else np.empty((0, n + 1), L.dtype)
+                _resolve(row, i, c, r, m, L, A, rank, f, w, known, math.sqrt(tiny), mirrors)
                 exact = exact or r == 0.0
                 continue
         if s <= tiny * most:
-            if abs(v) > max(CONTRADICTION, math.sqrt(tiny)) * size:
+            if abs(v) > max(CONTRADICTION, 50.0 * math.sqrt(tiny)) * size:
                 loglik = -np.inf
             continue
         row[i, KIND] = ORDINARY
@@ -182,6 +203,7 @@ def _resolve(
     w: Array,
     known: Array,
     tiny: float,
+    mirrors: Array,
 ) -> None:
     """An observation whose variance is infinite: L <- tria[(I - K h) L, K r^(1/2)] with K = (the last column of A) / c.
 
@@ -208,9 +230,9 @@ def _resolve(
         known[j] = max(known[j], size * size)
         for k in range(n):
             x = (L[j, k] if k <= j else 0.0) - k_j * f[k]
-            W[j, k] = x if abs(x) > tiny * size else 0.0
+            W[j, k] = x
         W[j, n] = k_j * math.sqrt(r)
-    tria(W)
+    tria(W, mirrors)
     for j in range(n):
         for k in range(j + 1):
             L[j, k] = W[j, k]
@@ -230,6 +252,7 @@ def predict(
     rank: int,
     W: Array,
     W_A: Array,
+    mirrors: Array,
 ) -> None:
     """From t to t + 1: m <- F m + b, L <- tria[F L, root of V], A <- F A."""
     n, shocks, F = m.size, roots.shape[2], model.F
@@ -251,7 +274,7 @@ def predict(
         for k in range(shocks):
             W[i, n + k] = roots[q, i, k]
         W_A[i, A.shape[1]] = x
-    tria(W)
+    tria(W, mirrors)
     for i in range(n):
         m[i] = W_A[i, A.shape[1]]
         if b.shape[0] > 0:
@@ -291,6 +314,10 @@ def root_forward(
     rows: Array,
     filtered_A: Array,
     ranks: Index,
+    seen: Array,
+    mirrors: Array,
+    turned: Array,
+    folded: Array,
 ) -> Any:
     """Filter y, moving m, L, A to the state after it; `roots` (n or 1, n_states, n_shocks) are those of the process noise.
 
@@ -299,9 +326,10 @@ def root_forward(
     model = unpack(index)
     n, dx, H = y.shape[0], model.dx, model.H
     row, place = new_row(model), np.arange(dx)
-    W, W_A = np.empty((dx, dx + roots.shape[2]), L.dtype), np.empty((dx, A.shape[1] + 1))
+    W, W_A = np.empty((dx, dx + roots.shape[2])), np.empty((dx, A.shape[1] + 1))
     h = np.empty(H.size) if model.full else value
     loglik, rank, n_diffuse = 0.0, A.shape[1], 0
+    nothing = np.empty((0, dx), L.dtype)
     for t in range(n):
         n_diffuse += 1 if rank > 0 else 0
         if predicted_L.shape[0] > 0:
@@ -312,7 +340,8 @@ def root_forward(
         else:
             observe(value, model, t, y, row)
         g = 0 if model.full else start(H, t)
-        gain, rank, sound = absorb(index, H, h, g, place, row, m, L, A, rank, tiny)
+        own = seen[t] if t < seen.shape[0] else nothing
+        gain, rank, sound = absorb(index, H, h, g, place, row, m, L, A, rank, tiny, own, turned, folded)
         if not sound:
             return loglik, rank, n_diffuse, t, BAD_VARIANCE
         loglik += gain
@@ -329,36 +358,9 @@ def root_forward(
             for i in range(dx):
                 for k in range(A.shape[1]):
                     filtered_A[t, i, k] = A[i, k]
-        predict(index, value, model, t, b, roots, m, L, A, rank, W, W_A)
+        predict(
+            index, value, model, t, b, roots, m, L, A, rank, W, W_A, mirrors[t] if t < mirrors.shape[0] else nothing
+        )
     if predicted_L.shape[0] > 0:
         keep(m, L, predicted_m, predicted_L, n)
     return loglik, rank, n_diffuse, n, 0
-
-
-@kernel
-def root_back(m: Array, L: Array, E: Array, D: Array, ahead: Array) -> None:
-    """Smooth in place: m[t] += E[t] (m[t+1] - ahead[t+1]), L[t] <- tria[E[t] L[t+1], D[t]].
-
-    m, L are filtered means and roots, of which the last row stays; E the gains of the smoother and D the roots of what a
-    state keeps of its covariance when the next one is known; `ahead` are predicted means.
-    """
-    n, dx = m.shape
-    spread = D.shape[2]
-    W = np.empty((dx, dx + spread), L.dtype)
-    for t in range(n - 2, -1, -1):
-        for i in range(dx):
-            x = 0.0
-            for k in range(dx):
-                x += E[t, i, k] * (m[t + 1, k] - ahead[t + 1, k])
-                W[i, k] = 0.0
-            for k in range(spread):
-                W[i, dx + k] = D[t, i, k]
-            m[t, i] += x
-            for l in range(dx):
-                e = E[t, i, l]
-                for k in range(l + 1):
-                    W[i, k] += e * L[t + 1, l, k]
-        tria(W)
-        for i in range(dx):
-            for k in range(dx):
-                L[t, i, k] = W[i, k]

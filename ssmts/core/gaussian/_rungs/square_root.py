@@ -1,9 +1,6 @@
 """The square-root rungs: no covariance is ever a difference, in double and in single precision.
 
-**The smoother.** Given x[t+1], the state before it is x[t] = m + E (x[t+1] - its prediction) + D z, which one reduction of the
-joint root [[F L, G Q^(1/2)], [L, 0]] gives (Rauch, Tung and Striebel 1965, in the form of Yaghoobi et al. 2022). While a part
-A of the state is diffuse, x[t+1] tells that part exactly: with F A = U1 R, it is B x[t+1], B = A R^(-1) U1', and what is
-regressed on the rest of x[t+1], U2'x[t+1] with U2 orthogonal to U1, has finite variances only.
+The way back goes through the coordinates of the roots, see `_kernels.root_back`: for the smoother and for draws alike.
 """
 
 from functools import partial
@@ -15,8 +12,9 @@ import numpy.typing as npt
 from ssmts.core.gaussian import _smooth
 from ssmts.core.gaussian._filter import show_infinities
 from ssmts.core.gaussian._forward import Pass, Trace, begin, dot, drive, infinities, over_time, unresolved, unsound
-from ssmts.core.gaussian._kernels.root import root_back, root_forward
-from ssmts.core.gaussian._kernels.update import K
+from ssmts.core.gaussian._kernels.root import root_forward
+from ssmts.core.gaussian._kernels.root_back import draw_back, root_back
+from ssmts.core.gaussian._kernels.update import KIND, SKIPPED, UNSEEN, K
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._score import score_one
@@ -24,7 +22,20 @@ from ssmts.core.gaussian._smooth import standardised
 from ssmts.core.types import Array, FilterResult, LinearGaussianSSM, SmoothResult, State
 from ssmts.exceptions import InputError, NumericalError
 
-_ZERO = 1e-13  # what cancels to less than this of its terms is zero
+# A root that is zero is wrong by so many roundings for each state, and its square by their square. In double precision there is
+# room for what exact sensors magnify over several rows.
+ROUNDINGS: dict[type, float] = {np.float64: 2000.0, np.float32: 20.0}
+
+
+class Way(NamedTuple):
+    """What a pass leaves for the way back; an array without rows is not kept."""
+
+    seen: Array  # (n, dy, dx) what scalar observations see of the white coordinates, f = L'h
+    mirrors: Array  # (n, dx, dx + dw) normals of the mirrors of each transition
+    turned: (
+        Array  # (rank, rank + 1) for each diffuse direction the mirror that turned it out, and what its observation saw
+    )
+    folded: Array  # (rank, dx, dx + 1) and the mirrors that made a root after it
 
 
 class Roots(NamedTuple):
@@ -32,16 +43,25 @@ class Roots(NamedTuple):
 
     done: Pass
     filtered: Array  # (n, dx, dx) lower triangles
+    way: Way
 
 
 def root_of(cov: Array) -> Array:
-    """Roots with root @ root.T = cov of one or many covariances, which may be singular."""
-    values, vectors = np.linalg.eigh(cov)
-    if (values < -1e-9 * np.abs(values).max(axis=-1, initial=0.0)[..., None]).any():
-        raise NumericalError(
-            f"a covariance has the negative eigenvalue {values.min():.3g}: pass non-negative definite ones"
-        )
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])
+    """Roots with root @ root.T = cov of one or many covariances, which may be singular.
+
+    A correlation matrix that is singular has eigenvalues that are rounding; their roots, 1e-8, would count as information.
+    """
+    size = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
+    scale = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(cov / (scale[..., :, None] * scale[..., None, :]))
+    if (values < -1e-9).any():  # which may be rounding of what is small beside the others
+        values_of_cov = np.linalg.eigvalsh(cov)
+        if (values_of_cov[..., 0] < -1e-9 * values_of_cov[..., -1]).any():
+            raise NumericalError(
+                f"a covariance has the negative eigenvalue {values_of_cov.min():.3g}: pass non-negative definite ones"
+            )
+    values = np.where(values > 10 * cov.shape[-1] * np.finfo(float).eps, values, 0.0)
+    return np.asarray(scale[..., :, None] * vectors * np.sqrt(values)[..., None, :])
 
 
 def lower(W: Array) -> Array:
@@ -49,6 +69,12 @@ def lower(W: Array) -> Array:
     n = W.shape[-2]
     wide = np.concatenate([W, np.zeros((*W.shape[:-1], max(0, n - W.shape[-1])))], axis=-1)
     return np.asarray(np.asarray(np.linalg.qr(wide.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2))
+
+
+def squared(root: Array) -> Array:
+    """Root root' of one or many roots, in double precision."""
+    root = root.astype(float)
+    return np.asarray(root @ root.swapaxes(-1, -2))
 
 
 def shock_roots(packed: Packed) -> Array:
@@ -67,80 +93,33 @@ def run(
     rows = n if keep and rank else 0
     kept = n if keep else 0
     loglik_t, ranks = np.empty(kept), np.zeros(rows, np.int64)
-    after = kept + 1 if keep else 0
-    predicted: tuple[Array, Array] = np.empty((after, dx), kind), np.empty((after, dx, dx), kind)
-    filtered: tuple[Array, Array] = np.empty((kept, dx), kind), np.empty((kept, dx, dx), kind)
+    after, events = (kept + 1, rank) if keep else (0, 0)
+    noise = shock_roots(packed)
+    predicted: tuple[Array, Array] = np.empty((after, dx)), np.empty((after, dx, dx), kind)
+    filtered: tuple[Array, Array] = np.empty((kept, dx)), np.empty((kept, dx, dx), kind)
     table, factors = np.empty((kept, dy, K + 2 * dx)), np.empty((rows, dx, rank))
-    m, L = m.astype(kind), np.ascontiguousarray(L, kind)
-    tiny = float((20 * dx * np.finfo(kind).eps) ** 2)  # a root is wrong by rounding, its square by the square of that
-    model = packed.layout, packed.values, b, y, shock_roots(packed)
-    traces = loglik_t, *predicted, *filtered, table, factors, ranks
+    way = Way(
+        np.empty((kept, dy, dx), kind),
+        np.empty((kept, dx, dx + noise.shape[2]), kind),
+        np.empty((events, rank + 1)),
+        np.empty((events, dx, dx + 1), kind),
+    )
+    L = np.ascontiguousarray(L, kind)
+    tiny = (ROUNDINGS[kind] * dx * float(np.finfo(kind).eps)) ** 2
+    model = packed.layout, packed.values, b, y, noise
+    traces = loglik_t, *predicted, *filtered, table, factors, ranks, *way
     loglik, left, n_diffuse, t, wrong = root_forward(*model, m, L, A, tiny, *traces)
     if wrong:
         raise unsound(t, wrong, m, L)
     n_open = min(n_diffuse, rows)
-    (ahead, root), (means, P) = (
-        (mean.astype(float), one.astype(float) @ one.astype(float).swapaxes(1, 2))
-        for mean, one in (predicted, filtered)
-    )
+    (ahead, root), (means, P) = ((mean, squared(one)) for mean, one in (predicted, filtered))
     v, S = np.empty((0, dy)), np.empty((0, dy, dy))
     if keep:
         H = over_time(packed.ssm.observation, n)
         v, S = y - dot(H, ahead[:n]), H @ root[:n] @ H.swapaxes(1, 2) + over_time(packed.ssm.obs_cov, n)
     trace = Trace(loglik_t, v, S, ahead, root, means, P, table, factors[:n_open], ranks[:n_open])
-    L = L.astype(float)
-    end = State(m.astype(float), L @ L.T, unresolved(A, left), left)
-    return Roots(Pass(float(loglik), end, rank - left, trace, y, b, np.arange(dx)), filtered[1])
-
-
-class Links(NamedTuple):
-    """How a state and a shock follow from the next state: gains, and roots of what remains open."""
-
-    E: Array  # (n - 1, dx, dx)
-    D: Array  # (n - 1, dx, .)
-    shock_E: Array  # (n - 1, dw, dx)
-    shock_D: Array  # (n - 1, dw, .)
-
-
-def links(packed: Packed, roots: Roots) -> Links:
-    """The links of all rows but the last."""
-    L, trace = roots.filtered[:-1], roots.done.trace
-    n, dx, _ = L.shape
-    F, Q = over_time(packed.ssm.transition, n), root_of(over_time(packed.ssm.process_cov, n))
-    G = packed.ssm.process_loading
-    V = Q if G is None else over_time(G, n) @ Q
-    F, Q, V = (np.broadcast_to(x, (n, *x.shape[1:])).astype(L.dtype) for x in (F, Q, V))
-    B, U = np.zeros((n, dx, dx), L.dtype), np.broadcast_to(np.eye(dx, dtype=L.dtype), (n, dx, dx)).copy()
-    for t in np.flatnonzero(trace.rank[:n] > 0):
-        B[t], U[t] = _told_by_the_next(F[t], trace.A[t][:, : trace.rank[t]])
-    FL = F @ L
-    told = U @ np.concatenate([FL, V], axis=2)
-    terms = np.abs(U) @ np.concatenate([np.abs(F) @ np.abs(L), np.abs(V)], axis=2)
-    sound = np.linalg.norm(told, axis=2) > _ZERO * np.linalg.norm(terms, axis=2)
-    told = np.where(sound[:, :, None], told, 0.0)  # what is not zero but for rounding
-    state = np.concatenate([L - B @ FL, -B @ V], axis=2)
-    shock = np.concatenate([np.zeros((n, Q.shape[1], dx), L.dtype), Q], axis=2)
-    gains, left = _regress(np.concatenate([state, shock], axis=1), told)
-    gains = gains @ U
-    return Links(B + gains[:, :dx], left[:, :dx], gains[:, dx:], left[:, dx:])
-
-
-def _told_by_the_next(F: Array, A: Array) -> tuple[Array, Array]:
-    """B with B F A = A, and U with the lines that the next state tells besides A (see the module), the others zero."""
-    d = A.shape[1]
-    U, R = np.linalg.qr(F @ A, mode="complete")
-    B = A @ np.linalg.pinv(R[:d], rcond=1e-10) @ U[:, :d].T
-    U[:, :d] = 0.0
-    return B, U.T
-
-
-def _regress(a: Array, b: Array) -> tuple[Array, Array]:
-    """Gains E and roots D with a z = E b z + D z' for white z and z'; lines of b may depend on each other."""
-    scale = np.linalg.norm(b, axis=2)
-    scale = np.where(scale > 0, scale, 1.0).astype(b.dtype)
-    inverse = np.linalg.pinv(b / scale[:, :, None], rcond=float(1e4 * np.finfo(b.dtype).eps))
-    gains = a @ (inverse / scale[:, None, :])
-    return gains, a - gains @ b
+    end = State(m, squared(L), unresolved(A, left), left)
+    return Roots(Pass(float(loglik), end, rank - left, trace, y, b, np.arange(dx)), filtered[1], way)
 
 
 def loglik_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> Likelihood:
@@ -163,54 +142,43 @@ def smooth_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | Non
     if not len(y):
         return _smooth.smooth_one(packed, y, inputs, state)
     roots = run(packed, y, inputs, state, kind, keep=True)
-    trace, link = roots.done.trace, links(packed, roots)
-    m: Array = trace.m.astype(kind)
-    L = roots.filtered
-    root_back(m, L, link.E, link.D, trace.predicted_m)
-    m, L = m.astype(float), L.astype(float)
-    cov = L @ L.swapaxes(1, 2)
+    trace, (n, dx) = roots.done.trace, (len(y), len(packed.start.mean))
+    dw = roots.way.mirrors.shape[2] - dx
+    moved, still = np.empty((n, dx)), np.empty((n, dx, roots.done.state.rank))
+    shock, shock_cov = (
+        np.zeros((n, dw)),
+        np.broadcast_to(np.eye(dw), (n, dw, dw)).copy(),
+    )  # of the last nothing is known
+    L = roots.filtered.astype(float)
+    ranks = np.ascontiguousarray(trace.rank)
+    root_back(trace.row, ranks, trace.A, L, *roots.way, moved, shock, shock_cov, still)
+    m, cov = trace.m + moved, squared(L)
     if roots.done.state.rank:
-        cov += infinities(_left_open(trace, link.E))
-    noise, shock = _noise(packed, roots.done.y, m, L), _shocks(packed, trace, link, m, L)
-    R, Q = over_time(packed.ssm.obs_cov, len(m)), over_time(packed.ssm.process_cov, len(m))
-    auxiliary = (
-        standardised(x, prior - cov, prior, float(50 * np.finfo(kind).eps))
-        for (x, cov), prior in ((noise, R), (shock, Q))
-    )
-    return SmoothResult(m, cov, *noise, *shock, *auxiliary)
+        still[np.linalg.norm(still, axis=-1) <= UNSEEN * np.linalg.norm(trace.A, axis=-1)] = 0.0
+        cov += infinities(still @ still.swapaxes(1, 2))
+    Q = over_time(packed.ssm.process_cov, n)
+    root = root_of(Q)
+    shocks = dot(root, shock), root @ shock_cov @ root.swapaxes(1, 2)
+    noise = _noise(packed, roots.done.y, trace.row[..., KIND] != SKIPPED, m, L)
+    R, zero = over_time(packed.ssm.obs_cov, n), float(50 * np.finfo(kind).eps)
+    auxiliary = (standardised(x, prior - cov, prior, zero) for (x, cov), prior in ((noise, R), (shocks, Q)))
+    return SmoothResult(m, cov, *noise, *shocks, *auxiliary)
 
 
-def _left_open(trace: Trace, E: Array) -> Array:
-    """The diffuse part that the whole series leaves open, A A' of every row."""
-    A = [trace.A[-1][:, : trace.rank[-1]]]
-    for gain in E[::-1]:
-        A.append(gain @ A[-1])
-    return unresolved(np.array(A[::-1]), A[0].shape[1])
-
-
-def _shocks(packed: Packed, trace: Trace, link: Links, m: Array, L: Array) -> tuple[Array, Array]:
-    """Means and covariances of the shocks; of the last one nothing is known."""
-    E, D = link.shock_E.astype(float), link.shock_D.astype(float)
-    Q = over_time(packed.ssm.process_cov, len(m))[-1]
-    mean, spread = dot(E, m[1:] - trace.predicted_m[1:-1]), E @ L[1:]
-    cov = spread @ spread.swapaxes(1, 2) + D @ D.swapaxes(1, 2)
-    return np.concatenate([mean, np.zeros((1, len(Q)))]), np.concatenate([cov, Q[None]])
-
-
-def _noise(packed: Packed, y: Array, m: Array, L: Array) -> tuple[Array, Array]:
-    """Means and covariances of the observation noise: of missing entries by their correlation with observed ones."""
+def _noise(packed: Packed, y: Array, seen: npt.NDArray[np.bool_], m: Array, L: Array) -> tuple[Array, Array]:
+    """Means and covariances of the observation noise: of entries that are not seen by their correlation with those that are."""
     n, dy = y.shape
     R, H = (
         np.broadcast_to(x, (n, dy, x.shape[2]))
         for x in (over_time(packed.ssm.obs_cov, n), over_time(packed.ssm.observation, n))
     )
-    seen = ~np.isnan(y)
+    noisy = np.diagonal(R, axis1=1, axis2=2) > 0
     both = seen[:, :, None] & seen[:, None, :]
     C = R * seen[:, None, :] @ np.linalg.pinv(np.where(both, R, 0.0), rcond=1e-13, hermitian=True)
-    C = np.where(both, np.eye(dy), np.where(seen[:, :, None], 0.0, C))
+    C = np.where(both, np.eye(dy), np.where(seen[:, :, None], 0.0, C)) * noisy[:, :, None]
     spread = C @ np.where(seen[:, :, None], H, 0.0) @ L
     mean = dot(C, np.where(seen, y - dot(H, m), 0.0))
-    return mean, R - C @ np.where(both, R, 0.0) @ C.swapaxes(1, 2) + spread @ spread.swapaxes(1, 2)
+    return mean, R - C @ np.where(both, R, 0.0) @ C.swapaxes(1, 2) + squared(spread)
 
 
 def sample_one(
@@ -222,20 +190,19 @@ def sample_one(
     inputs: npt.ArrayLike | None,
     state: State | None,
 ) -> Array:
-    """Draw the last state, then each state given the next one (Carter and Kohn 1994)."""
+    """Draw the last state, then what led to it, backwards (Carter and Kohn 1994)."""
     roots = run(packed, y, inputs, state, kind, keep=True)
     if roots.done.state.rank:
         raise InputError(
             f"the series leaves {roots.done.state.rank} diffuse direction(s) undetermined, so no path can be drawn"
         )
-    trace, link, rng = roots.done.trace, links(packed, roots), np.random.default_rng(random_state)
-    out = np.empty((n_draws, *trace.m.shape))
-    for t in range(len(y) - 1, -1, -1):
-        root = roots.filtered[t] if t == len(y) - 1 else link.D[t]
-        out[:, t] = trace.m[t] + rng.standard_normal((n_draws, root.shape[1])) @ root.T
-        if t < len(y) - 1:
-            out[:, t] += (out[:, t + 1] - trace.predicted_m[t + 1]) @ link.E[t].T
-    return out
+    trace, rng = roots.done.trace, np.random.default_rng(random_state)
+    (n, dx), rank = trace.m.shape, len(roots.way.turned)
+    dw = roots.way.mirrors.shape[2] - dx
+    white = [rng.standard_normal((*size, n_draws)) for size in ((dx,), (max(n - 1, 0), dw), (rank,))]
+    paths = np.empty((n, dx, n_draws))
+    draw_back(trace.row, trace.A, roots.filtered.astype(float), *roots.way, *white, paths)
+    return np.ascontiguousarray((trace.m[:, :, None] + paths).transpose(2, 0, 1))
 
 
 def score_of(
@@ -269,5 +236,8 @@ def _out_of_range(kind: type, job: Job) -> str:
 
 
 RUNG = rung_of(
-    "square_root", np.float64, "every model, as the sequential rung does, with covariances that cannot lose their sign"
+    "square_root",
+    np.float64,
+    "every model, as the sequential rung does, with covariances that cannot lose their sign; smoothers keep 1e-9 after an ill "
+    "conditioned diffuse start and after a proper prior with variances 1e6 times those of what is seen, too",
 )

@@ -1,0 +1,111 @@
+"""Rungs against 350 decimal digits on models of any kind, which singular covariances and diffuse starts make hard."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from oracles import decimal_gaussian
+from oracles import dense_gaussian as dense
+
+from ssmts.core import gaussian
+from ssmts.core.gaussian._ladder import Job, rung
+
+from .cases import any_model, close
+
+# Diffuse starts that rows see badly, states that nothing moves, exact sensors that a series contradicts, roots of covariances
+# that are singular but for rounding, states that stay diffuse
+HARD = (
+    *(1050, 1063, 1068, 1075, 1079, 1096, 1105, 1137, 1141, 1220, 1260, 1316, 1409, 1414, 1422, 1425, 1452, 1468, 1498),
+    *(1560, 1565, 1576, 1628, 1706, 1713, 1740, 1771, 1781, 1834, 1916, 1950, 1951, 2079, 2106, 2127, 2147, 2176, 2231),
+)
+SEEDS = (*HARD, *range(40))
+
+
+@cache
+def truth(seed, wide=0):
+    ssm, y = model(seed, wide)
+    return decimal_gaussian.exact(ssm, y)
+
+
+def model(seed, wide=0):
+    """Any model, with a proper prior that is so wide instead of the diffuse one."""
+    ssm, y = any_model(seed)
+    if wide and ssm.initial_diffuse_cov is not None:
+        cov = ssm.initial_cov + wide * ssm.initial_diffuse_cov
+        ssm = ssm._replace(initial_cov=cov, initial_diffuse_cov=None)
+    return ssm, y
+
+
+def served(method, task, seed, wide=0):
+    """A task, unless the rung does not claim it."""
+    ssm, y = model(seed, wide)
+    packed = gaussian.pack(ssm, len(y))
+    if rung(method).refuses(Job(task, packed, y, None, None, ())):
+        return None
+    return getattr(gaussian, task)(packed, y, method=method)
+
+
+def agree(mean, cov, want_mean, want_cov, tolerance):
+    """Infinities are the same, and so is the rest; means of what is infinite have no meaning."""
+    infinite = np.isinf(want_cov)
+    np.testing.assert_array_equal(np.isinf(cov), infinite)
+    close(np.where(infinite, 0.0, cov), np.where(infinite, 0.0, want_cov), tolerance)
+    known = np.isfinite(np.diagonal(want_cov, axis1=1, axis2=2))
+    close(np.where(known, mean, 0.0), np.where(known, want_mean, 0.0), tolerance)
+
+
+def check_filter(method, seed, tolerance, wide=0):
+    got, want = served(method, "filter", seed, wide), truth(seed, wide)
+    if got is None:
+        return False
+    close(served(method, "loglik", seed, wide), want.loglik, tolerance)
+    close(got.loglik, want.loglik, tolerance)
+    assert got.n_diffuse == want.n_diffuse
+    agree(got.predicted_mean, got.predicted_cov, want.predicted_mean, want.predicted_cov, tolerance)
+    agree(got.filtered_mean, got.filtered_cov, want.filtered_mean, want.filtered_cov, tolerance)
+    return True
+
+
+def check_smooth(method, seed, tolerance, wide=0):
+    got, want = served(method, "smooth", seed, wide), truth(seed, wide)
+    if got is None:
+        return False
+    dx, dw = got.smoothed_mean.shape[1], got.smoothed_process_disturbance.shape[1]
+    state, shock, noise = slice(dx), slice(dx, dx + dw), slice(dx + dw, None)
+    for (mean, cov), part in zip((got[:2], got[2:4], got[4:6]), (state, noise, shock), strict=True):
+        agree(mean, cov, want.smoothed_mean[:, part], want.smoothed_cov[:, part, part], tolerance)
+    return True
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("square_root", 1e-9), ("square_root_single", 1e-4)])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_roots_filter_and_smooth_what_they_claim(method, tolerance, seed):
+    assert check_filter(method, seed, tolerance)
+    assert check_smooth(method, seed, tolerance)
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("square_root", 1e-9), ("square_root_single", 1e-4)])
+@pytest.mark.parametrize("seed", [4, 20, 28, 33, 39, 40, 42, 47, 51, 52])
+def test_roots_keep_their_digits_after_a_wide_prior(method, tolerance, seed):
+    check_filter(method, seed, tolerance, 1e6)
+    check_smooth(method, seed, tolerance, 1e6)
+
+
+@pytest.mark.parametrize("seed", range(60, 75))
+def test_the_decimals_are_the_joint_gaussian_where_that_is_well_conditioned(seed):
+    """Which some of these are not."""
+    ssm, y = any_model(seed)
+    twin = dense.joint(ssm, len(y))
+    rows = np.flatnonzero(~np.isnan(y.ravel()))
+    X = twin.observations.X[rows]
+    if truth(seed).redundant.any() or len(rows) == 0 or np.linalg.matrix_rank(X) < X.shape[1]:
+        return
+    if np.linalg.cond(dense.bordered(twin, rows)) > 1e6:
+        return
+    close(truth(seed).loglik, dense.loglik(ssm, y), 1e-6)
+    mean, cov, _ = dense.given(twin, twin.states, y, len(y))
+    dx, n = len(ssm.initial_mean), len(y)
+    close(truth(seed).smoothed_mean[:, :dx].ravel(), mean[: n * dx], 1e-6)
+    for t in range(n):
+        part = slice(t * dx, (t + 1) * dx)
+        close(truth(seed).smoothed_cov[t, :dx, :dx], cov[part, part], 1e-6)
