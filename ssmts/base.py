@@ -20,6 +20,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._containers import FloatArray, read_long, read_table
+from ._form import Steps
+from ._grid import align, ordered_outputs
 from .distributions import Distribution, Gaussian, Stacked, Transformed
 from .exceptions import InputError, SsmtsError, TimeIndexError
 from .forecasts import Forecast, RandomState
@@ -28,9 +30,6 @@ from .panel import (
     Panel,
     Rows,
     SeriesRows,
-    Steps,
-    _ordered_outputs,
-    align,
     is_long_of,
     read_future,
     read_new,
@@ -325,7 +324,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         else:
             covariates = read_table(X, "X", ensure_2d=True, allow_no_columns=isinstance(X, pd.DataFrame))
             target = align(read_table(y, "y"), covariates)[0]
-        return _ordered_outputs(self.form_, target, "y")
+        return ordered_outputs(self.form_, target, "y")
 
 
 def _stamp(form: Form, steps: Steps, row: int) -> str:

@@ -16,6 +16,8 @@ CONTRACT = {
     "base_detector",
     "panel",
     "_containers",
+    "_form",
+    "_grid",
     "timeindex",
     "_timeaxis",
     "_stampaxis",
@@ -37,6 +39,8 @@ MAY_IMPORT = {
     "stream": {"detection", "base_detector", "_containers"},
     "base": CONTRACT,
     "panel": CONTRACT,
+    "_form": CONTRACT,
+    "_grid": CONTRACT,
     "timeindex": CONTRACT,
     "forecasts": CONTRACT | {"plotting"},
 }

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .._containers import FloatArray, is_long, read_long
+from .._form import IntArray
 from ..exceptions import InputError
-from ..panel import IntArray
 
 
 class Truth(NamedTuple):

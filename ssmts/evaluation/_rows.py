@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from .._containers import FloatArray, Long, is_long, read_long, read_table
+from .._form import IntArray, Steps
+from .._grid import align
 from .._stampaxis import StampAxis
 from ..exceptions import TooShortError
-from ..panel import Form, IntArray, Panel, Steps, align, read_training
+from ..panel import Form, Panel, read_training
 from .split import TimeSplit
 
 FlagArray = np.ndarray[Any, np.dtype[np.bool_]]

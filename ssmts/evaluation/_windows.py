@@ -14,10 +14,10 @@ from sklearn.base import clone
 
 from .. import through
 from .._containers import FloatArray
+from .._form import IntArray
 from ..distributions import Distribution, Gaussian, Quantiles, Stacked, Transformed
 from ..exceptions import SsmtsError
 from ..forecasts import Forecast
-from ..panel import IntArray
 from ._probabilistic import crps_gaussian, crps_samples
 from ._rows import Data
 

@@ -11,8 +11,8 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
 from .._containers import is_long
+from .._form import IntArray
 from ..exceptions import FrequencyError, InputError, InputTypeError, TooShortError
-from ..panel import IntArray
 from ..timeindex import infer_axis
 
 __all__ = ["TimeSplit"]

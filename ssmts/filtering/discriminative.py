@@ -16,12 +16,13 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._containers import FloatArray, column_mismatch, read_table
+from .._grid import NO_STAMPS, align, fill, ordered_outputs
 from ..core.gaussian import filter, smooth
 from ..core.types import LinearGaussianSSM, State
 from ..distributions import Gaussian
 from ..exceptions import InputError, InputTypeError, NumericalError, TimeIndexError, TooShortError
 from ..forecasts import Forecast
-from ..panel import _NO_STAMPS, Form, Rows, _fill, _ordered_outputs, align
+from ..panel import Form, Rows
 from ..timeindex import check_increasing
 from ._messages import Messages, calibration, learn_dynamics, messages, outer_products, symmetric
 from ._observed import Observed, observed, training_form
@@ -292,7 +293,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         """
         mean = np.asarray(self.predict(X))
         target, _ = align(read_table(y, "y"), observed(X, self.regressor_).table)
-        values = _ordered_outputs(self.form_, target, "y")
+        values = ordered_outputs(self.form_, target, "y")
         known = ~np.isnan(values).any(axis=1)
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(r2_score(values[known], mean.reshape(values.shape)[known], sample_weight=weight))
@@ -326,7 +327,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
             )
         time = seen.table.time
         if form.indexed and time is None:
-            raise InputError(_NO_STAMPS)
+            raise InputError(NO_STAMPS)
         if time is None:
             before = self.last_step_ if following else None
             steps = np.arange(len(seen.missing)) + (0 if before is None else before + 1)
@@ -346,7 +347,7 @@ class DiscriminativeKalmanFilter(RegressorMixin, BaseEstimator):  # type: ignore
         said = self._messages(seen[there], self.intercept_ + answers @ self.slope_.T)
         y = np.full((len(there), r), np.nan)
         y[there] = said.y
-        y = _fill(y, np.arange(len(y)), steps, first, np.nan)
+        y = fill(y, np.arange(len(y)), steps, first, np.nan)
         return said.on_grid(y, steps[there] - first, self.dynamics_), y
 
     def _messages(self, features: Any, guess: FloatArray) -> Messages:

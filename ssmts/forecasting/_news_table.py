@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from .._containers import FloatArray, read_long, read_table
+from .._grid import ordered_outputs, series_codes, steps_of
 from ..core.gaussian import news
 from ..core.gaussian._news import News
 from ..core.types import LinearGaussianSSM
 from ..exceptions import FutureRowsError, InputError, TimeIndexError
-from ..panel import Form, _ordered_outputs, _series_codes, _steps, is_long_of
+from ..panel import Form, is_long_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +82,9 @@ def read_vintage(form: Form, y: Any, series: int, start: int, before: FloatArray
     """
     table = read_long(y, form.long)[0] if is_long_of(form, y) else read_table(y, "y")
     assert table is not None
-    values = _ordered_outputs(form, table, "y")
-    codes = _series_codes(form, table)
-    steps = _steps(form, table, codes, np.full(form.n_series, start - 1))
+    values = ordered_outputs(form, table, "y")
+    codes = series_codes(form, table)
+    steps = steps_of(form, table, codes, np.full(form.n_series, start - 1))
     own = codes == series
     if not own.any():
         raise InputError(f"y has no rows{form.label(series)}.")
