@@ -65,7 +65,7 @@ class Panel:
         return self.start + np.array([len(y) for y in self.y], dtype=np.int64) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SeriesRows:
     """New rows of one series, from the row after its last one on; or as they come, with their steps."""
 

@@ -16,6 +16,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 Stamp = pd.Timestamp | pd.Period | int
 
 TICKS_PER_DAY: dict[Unit, int] = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": DAY_NS}
+_CLASSES: dict[str, type] = {"datetime": pd.DatetimeIndex, "period": pd.PeriodIndex}
 _HOLDS = {"datetime": "date-times", "period": "periods", "integer": "integers", "number": "numbers"}
 
 
@@ -143,6 +144,16 @@ class TimeAxis:
                 "Correct or drop the row, or aggregate the rows to the grid, e.g. with resample()."
             )
         return steps
+
+    def quick_step(self, index: pd.Index) -> int | None:
+        """The step of the only stamp of an index, if it takes only integers to tell; None for all else, errors included."""
+        if self._clock or type(self._grid) is not FixedGrid or type(index) is not _CLASSES.get(self.kind):
+            return None
+        stamps = cast(pd.DatetimeIndex, index)
+        if stamps.dtype != self._dtype:
+            return None
+        steps, rest = divmod(int(stamps.asi8[0]) - self._grid.start, self._grid.step)
+        return None if rest else steps  # that of NaT is no step of any series
 
     def contains(self, index: pd.Index) -> Flags:
         """Tell which stamps (n,) of an index are on the grid."""

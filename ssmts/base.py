@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._containers import FloatArray, read_long, read_table
 from ._form import Steps
 from ._grid import align, ordered_outputs
+from ._timeaxis import TimeAxis
 from .distributions import Distribution, Gaussian, Stacked, Transformed
 from .exceptions import InputError, SsmtsError, TimeIndexError
 from .forecasts import Forecast, RandomState
@@ -383,10 +384,10 @@ def _quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
         return None
     if type(X) is np.ndarray and not form.indexed and X.dtype == np.float64:
         values = X
-    elif type(X) is pd.Series and form.indexed and form.kind == "pandas" and X.dtype == np.float64 and len(X) == 1:
-        if X.index.nlevels != 1 or form.axis.steps(X.index)[0] != last[0] + 1:
+    elif type(X) is pd.Series and form.indexed and form.kind == "pandas":
+        values, axis = np.asarray(X.values), cast(TimeAxis, form.axis)
+        if values.shape != (1,) or values.dtype != np.float64 or axis.quick_step(X.index) != last.item(0) + 1:
             return None
-        values = X.to_numpy()
     else:
         return None
     if values.ndim != form.ndim or not values.size:

@@ -66,6 +66,26 @@ def test_steps_and_stamps_are_positions_in_date_range(freq, tz):
         assert axis.steps(expected[:0]).tolist() == []
 
 
+@pytest.mark.parametrize("freq", ["h", "90s", "D", "2D", "W-TUE", "MS"])
+@pytest.mark.parametrize("tz", [None, "UTC", "Europe/Berlin"])
+def test_the_quick_step_of_a_stamp_is_its_step_or_unknown(freq, tz):
+    index = date_range("2023-01-02 06:00", 60, freq, tz)
+    axis = infer_axis(index)
+    known = [axis.quick_step(index[i : i + 1]) for i in range(60)]
+    expected = {True: list(range(60)), False: [None] * 60}
+    assert known == expected[freq in ("h", "90s") or (freq != "MS" and tz != "Europe/Berlin")]
+    other = [index[:1] + pd.Timedelta("1s"), index[:1].as_unit("s"), pd.DatetimeIndex([pd.NaT]).tz_localize(tz)]
+    wall = index[:1].tz_localize(None) if tz else index[:1].tz_localize("UTC")
+    for stamp in (*other, wall, pd.Index([3]), index[:1].astype(str)):
+        assert axis.quick_step(stamp) not in range(60)
+
+
+def test_the_quick_step_of_a_period():
+    axis = infer_axis(pd.period_range("2020-01", periods=9, freq="M"))
+    assert axis.quick_step(pd.PeriodIndex(["2021-03"], freq="M")) == 14
+    assert axis.quick_step(pd.PeriodIndex(["2021-03"], freq="Q")) is None
+
+
 @pytest.mark.parametrize("freq", FREQS)
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", None])
 def test_complete_stamps_give_the_frequency_of_pandas(freq, tz):

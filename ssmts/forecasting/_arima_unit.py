@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..components.transforms import Array
-from ..core.gaussian import Packed, Stream, pack, simulate
+from ..core.gaussian import Packed, pack, simulate, step
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import State
@@ -69,9 +69,7 @@ def update_unit(unit: ARIMAUnit, y: Array, X: Array | None) -> ARIMAUnit:
     """The unit after more rows; parameters stay."""
     rows = y - _explained(unit, X, len(y))
     if len(y) == 1:
-        stream = Stream(packed_of(unit), unit.state)
-        stream.step(float(rows[0]))
-        return unit._replace(state=stream.state)
+        return unit._replace(state=step(packed_of(unit), unit.state, rows)[0])
     return unit._replace(state=run(packed_of(unit), rows[:, None], None, unit.state).state)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..components.kernel_steps import steps_of
 from ..components.kernels import Kernel
 from ..components.transforms import Array
-from ..core.gaussian import Packed, Stream, filter, simulate
+from ..core.gaussian import Packed, Stream, filter, simulate, step
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import run
 from ..core.types import FilterResult, State, TimeVarying
@@ -127,9 +127,7 @@ def update_unit(unit: ProcessUnit, y: Array, gaps: Array | None, X: Array | None
     """The unit after more rows; parameters stay."""
     assert unit.state is not None
     if len(y) == 1 and gaps is None and unit.covariates is None:
-        stream = Stream(served(unit, None, None), unit.state)
-        stream.step(float(y[0]) - unit.shift)
-        return unit._replace(state=stream.state)
+        return unit._replace(state=step(served(unit, None, None), unit.state, y - unit.shift)[0])
     if len(y) == 1 and gaps is not None and unit.covariates is None and not unit.state.rank:
         with suppress(NumericalError):
             return unit._replace(state=_later_row(unit, float(y[0]) - unit.shift, gaps))

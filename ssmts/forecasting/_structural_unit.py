@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..components import Component, Composition
 from ..components.transforms import Array
-from ..core.gaussian import Packed, Stream, filter, forecast, pack, simulate
+from ..core.gaussian import Packed, filter, forecast, pack, simulate, step
 from ..core.gaussian._ahead import ahead as observations_ahead
 from ..core.gaussian._forward import Pass, run
 from ..core.types import FilterResult, ForecastResult, State, TimeVarying
@@ -113,10 +113,8 @@ def advance(unit: StructuralUnit, y: Array, X: Array | None, state: State) -> Pa
 def update_unit(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUnit:
     """The unit after more rows; parameters stay."""
     if len(y) == 1 and unit.covariates is None:
-        packed = ready(unit.components, unit.parameters)[1]
-        stream = Stream(packed, unit.state)
-        stream.step(float(y[0]) - unit.shift)
-        return unit._replace(state=stream.state)
+        packed = (_packed_small if len(unit.state.mean) <= _SMALL else _packed_large)(unit.components, unit.parameters)
+        return unit._replace(state=step(packed, unit.state, y - unit.shift)[0])
     return unit._replace(state=advance(unit, y, X, unit.state).state)
 
 

@@ -1,9 +1,10 @@
 """The single step of a stream."""
 
+import numpy as np
 import numpy.typing as npt
 
 from ssmts.core.gaussian._pack import Packed, pack
-from ssmts.core.gaussian._streams.stream import Stream
+from ssmts.core.gaussian._streams.stream import Stream, onward
 from ssmts.core.types import ContinuousSSM, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -60,6 +61,11 @@ def step(
     if isinstance(ssm, ContinuousSSM):
         state, ssm = elapse(ssm, at_once(ssm).start if state is None else state, dt), at_once(ssm)
         dt = None
+    if inputs is None and (dt is None or dt == 1):
+        packed = ssm if type(ssm) is Packed else pack(ssm)
+        found = onward(packed, packed.start if state is None else state, np.asarray(y_row))
+        if found is not None:
+            return found[0], Innovation(*found[1:], 0)
     stream = Stream(ssm, state)
     if dt is not None and dt != 1:
         stream.skip(dt)

@@ -176,15 +176,45 @@ def read_in(m: Array, P: Array, sums: Array, flat: Array, first: int) -> None:
                 flat[line + j] += sums[j - n, k] * flat[line + k]
 
 
+@kernel
+def advance_copy(
+    integers: Index, numbers: Array, y: Array, m: Array, P: Array, new_m: Array, new_P: Array, v: Array, S: Array
+) -> float:
+    """`advance` from one state to another, without a diffuse part; the first two are those of an `Empty`."""
+    model = unpack(integers)
+    dx, dy = model.dx, model.dy
+    room = room_compiled(dx, dy, 0, model.H.size if model.full else 0, 3 * dx if model.n_mixed > 0 else 1)
+    size, rest = integers.size - PLACE - dx, (dx - m.size) * m.size
+    index, value = vector(integers, 0, size), vector(numbers, room.m, numbers.size - room.m - rest)
+    sums = matrix(numbers, numbers.size - rest, dx - m.size, m.size)
+    flat, own = np.empty(room.end), vector(integers, size, PLACE + dx).copy()
+    for i in range(room.m):
+        flat[i] = numbers[i]
+    for i in range(dy):
+        flat[i] = y[i]
+    for i in range(room.row, room.h):
+        flat[i] = np.inf  # no row has been decorrelated
+    read_in(m, P, sums, flat, room.m)
+    loglik: float = advance(index, value, own, flat)
+    read_out(own, flat, room.m, dx, new_m, new_P)
+    for i in range(dy):
+        v[i] = flat[room.v + i]
+        for j in range(dy):
+            S[i, j] = flat[room.S + i * dy + j]
+    return loglik
+
+
 class Empty(NamedTuple):
     """A flat state of a model that waits for its means and covariances."""
 
     layout: Index
     values: Array
-    sums: Array | None  # what the states of the lifted model are, if it is the one in use
+    sums: Array  # what the further states of the lifted model are, if it is the one in use
     room: Room
     which: Index
     head: Array  # what comes before the means
+    integers: Index  # layout and `which`, and
+    numbers: Array  # head, values and sums in a row: what is handed over less often costs less
     full: bool
     driven: bool  # needs inputs
     n_obs: int
@@ -204,10 +234,27 @@ def _empty(packed: Packed, rank: int) -> Empty:
         head[room.d : room.b] = over_time(model.obs_offset, 1)[0]
     if len(packed.offset):
         head[room.b : room.m] = packed.offset[0] if lift is None else lift.up(packed.offset[0])
-    sums, n_states = None if lift is None else lift.sums, len(packed.start.mean)
-    made = Empty(layout, values, sums, room, which, head, full, driven, dy, n_states)
+    n_states = len(packed.start.mean)
+    sums = np.empty((0, n_states)) if lift is None else lift.sums
+    joined = np.concatenate([layout, which]), np.concatenate([head, values, sums.ravel()])
+    made = Empty(layout, values, sums, room, which, head, *joined, full, driven, dy, n_states)
     packed.derived["stream", rank] = made
     return made
+
+
+def onward(packed: Packed, state: State, y: Array) -> tuple[State, Array, Array, float] | None:
+    """The state after a row, what was new in it, its covariance and log-likelihood, in one call; None where `Stream` has to say."""
+    if state.rank:
+        return None
+    empty: Empty = packed.derived.get(("stream", 0)) or _empty(packed, 0)
+    n, dy = empty.n_states, empty.n_obs
+    if empty.driven or y.shape != (dy,) or state.mean.shape != (n,) or state.cov.shape != (n, n):
+        return None
+    m, P, v, S = np.empty(n), np.empty((n, n)), np.empty(dy), np.empty((dy, dy))
+    before = np.ascontiguousarray(state.mean, np.float64), np.ascontiguousarray(state.cov, np.float64)
+    row = np.ascontiguousarray(y, np.float64)
+    loglik = advance_copy(empty.integers, empty.numbers, row, *before, m, P, v, S)
+    return (State(m, P, state.diffuse_cov, 0), v, S, loglik) if loglik == loglik else None
 
 
 class Stream:
@@ -273,12 +320,8 @@ class Stream:
         room = empty.room
         which, flat = empty.which.copy(), np.empty(room.end)
         flat[: room.m] = empty.head
-        if empty.sums is None:
-            flat[room.m : room.P] = state.mean
-            flat[room.P : room.A] = state.cov.ravel()
-        else:
-            m, P = (np.ascontiguousarray(x, dtype=np.float64) for x in state[:2])
-            read_in(m, P, empty.sums, flat, room.m)
+        m, P = np.ascontiguousarray(state.mean, np.float64), np.ascontiguousarray(state.cov, np.float64)
+        read_in(m, P, empty.sums, flat, room.m)
         if rank:
             flat[room.A : room.v] = (A if packed.lift is None else packed.lift.up(A)).ravel()
         if empty.full:
@@ -310,7 +353,7 @@ class Stream:
         NumericalError
             If a covariance has left the sound numbers; the stream is then of no more use.
         """
-        if type(y) is float and self._n_obs == 1:
+        if isinstance(y, float) and self._n_obs == 1:
             self._flat[0] = y
         else:
             self._take(y)

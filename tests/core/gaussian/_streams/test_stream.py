@@ -83,6 +83,23 @@ def test_rows_between_are_missing():
         close(got, want)
 
 
+@pytest.mark.parametrize("model", [season(12), standing(5, 0)[0]])
+def test_steps_from_state_to_state_are_those_of_a_stream(model):
+    rng, packed, n_obs = np.random.default_rng(1), pack(model), len(model.observation)
+    y = np.cumsum(rng.normal(size=(60, n_obs)), axis=0)
+    y[rng.random(y.shape) < 0.2] = np.nan
+    stream, state = Stream(packed), packed.start
+    for row in y:
+        loglik = stream.step(row)
+        before = state.mean.copy(), state.cov.copy()
+        after, new = step(packed, state, row)
+        for got, want in zip((*state[:2], *after, *new), (*before, *stream.state, *stream.innovation)):
+            close(got, want)
+        close(new.loglik, loglik)
+        state = after
+    assert state.rank == 0
+
+
 def test_what_was_handed_out_or_in_is_not_touched():
     ssm = season(4)
     start = State(np.ones(5), np.eye(5), np.zeros((5, 5)), 0)
