@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -12,17 +11,16 @@ from numpy.typing import NDArray
 from ..components.transforms import Array, Free, Stationary, Transform
 from ..core.gaussian._forward import run
 from ..exceptions import InputError, TooShortError
-from ._arima_likelihood import Fitted, Likelihood, constant_column, difference
+from ._arima_likelihood import Fitted, Likelihood, constant_column
 from ._arima_model import moments
 from ._arima_spec import Orders
+from ._arima_starts import apart, cancelling, ranked, starts
 from ._arima_unit import ARIMAUnit, packed_with
 from ._covariates import Covariates, decorrelate
-from ._mle import Optimum, Problem, better, maximise
+from ._mle import Problem, better, maximise
 
 _TINY = 1e-24  # variance, against the mean square of the rows, of a series that is reproduced exactly
-_MOST_STARTS = 4
-_APART = 0.3
-_INSIDE = 0.97  # partial autocorrelations of a start
+_MOST_STARTS = 4  # of a kind
 
 
 class Sample(NamedTuple):
@@ -197,32 +195,17 @@ def _estimate(likelihood: Likelihood, given: Array) -> tuple[Array, Fitted | Non
     if not groups:
         found = likelihood(still)
         return still, found, found is not None
-    trials = [(trial, likelihood(trial)) for trial in _starts(likelihood, given)]
-    ranked = sorted(((t, f) for t, f in trials if f is not None), key=lambda pair: -pair[1].loglik)
-    if not ranked:
+    plain = ranked(likelihood, starts(likelihood, given))
+    if not plain:
         return still, None, False
     problem = _problem(likelihood, still, groups)
-    best: Optimum | None = None
-    for trial in _apart([trial for trial, _ in ranked], _MOST_STARTS if _is_mixed(orders) else 1):
-        done = maximise(problem, _to_free(groups, trial))
-        best = done if best is None else better(best, done)
-    assert best is not None
+    best = maximise(problem, _to_free(groups, plain[0]))
+    near = ranked(likelihood, cancelling(likelihood, given, _from_free(groups, still, best.free)))
+    others = apart(plain, _MOST_STARTS)[1:] if orders.mixed and not near else apart(near, _MOST_STARTS)
+    for trial in others:
+        best = better(best, maximise(problem, _to_free(groups, trial)))
     values = _from_free(groups, still, best.free)
     return values, likelihood(values), best.converged
-
-
-def _is_mixed(orders: Orders) -> bool:
-    """Whether both kinds of polynomials are there, whose roots may cancel: then there can be several maxima."""
-    return bool(orders.ar + orders.seasonal_ar) and bool(orders.ma + orders.seasonal_ma)
-
-
-def _apart(ranked: list[Array], most: int) -> list[Array]:
-    """The first trials of a ranking that differ by more than a little from those chosen before."""
-    out: list[Array] = []
-    for trial in ranked:
-        if len(out) < most and all(np.abs(trial - other).max() > _APART for other in out):
-            out.append(trial)
-    return out
 
 
 def _to_free(groups: list[_Group], values: Array) -> Array:
@@ -283,63 +266,3 @@ class _Spectrum:
             slopes[place] = -sign * -2.0 * (self.waves[place] / (1.0 + sign * values[place] @ self.waves[place])).real
         slopes = slopes - slopes.mean(axis=1, keepdims=True)
         return np.asarray(self.n / 2 * slopes @ slopes.T / slopes.shape[1])
-
-
-def _starts(likelihood: Likelihood, given: Array) -> list[Array]:
-    """Coefficients to start from: by regression on lags and on estimated noise, and some that are far apart."""
-    orders = likelihood.orders
-    used = [prefix for prefix, lags, _ in orders.groups if lags]
-    tables = [
-        dict(zip(used, signs)) for signs in product((-0.6, 0.1, 0.6)[: 3 if _is_mixed(orders) else 2], repeat=len(used))
-    ]
-    out = [_regressed(likelihood)]
-    for table in tables:
-        values = np.zeros(len(given))
-        for (prefix, lags, _), place in zip(orders.groups, orders.places):
-            values[place] = [table.get(prefix, 0.0), *(0.0,) * (len(lags) - 1)][: len(lags)]
-        out.append(values)
-    return [_inside(orders, np.where(np.isnan(given), values, given), given) for values in out]
-
-
-def _inside(orders: Orders, values: Array, given: Array) -> Array:
-    """Coefficients shrunk, those that are not given, until each polynomial has its roots well outside the unit circle."""
-    for (prefix, lags, _), place in zip(orders.groups, orders.places):
-        sign = 1.0 if prefix.endswith("ar") else -1.0
-        whole = np.zeros(max(lags, default=0))
-        free = np.isnan(given[place])
-        for _ in range(40):
-            whole[np.array(lags, dtype=int) - 1] = sign * values[place]
-            if Stationary().contains(whole / _INSIDE ** np.arange(1, len(whole) + 1)):
-                break
-            values[place] = np.where(free, values[place] * 0.9 ** np.array(lags), values[place])
-    return values
-
-
-def _regressed(likelihood: Likelihood) -> Array:
-    """Two regressions (Hannan and Rissanen 1982), on a filled series less what its columns explain."""
-    orders, rows = likelihood.orders, likelihood.rows.copy()
-    at = np.arange(len(rows))
-    rows[:, 0] = np.interp(at, at[likelihood.seen], rows[likelihood.seen, 0])
-    w = difference(orders, rows)
-    x = w[:, 0] - w[:, 1:] @ np.linalg.lstsq(w[:, 1:], w[:, 0], rcond=1e-9)[0]
-    lags = [(prefix.endswith("ar"), step * lag) for prefix, group, step in orders.groups for lag in group]
-    longest = max((lag for _, lag in lags), default=0)
-    order = min(max(longest, int(5 * np.log10(max(len(x), 2)))), len(x) // 4, 60 + orders.s)
-    noise = x.copy()
-    if order and not all(is_ar for is_ar, _ in lags):
-        noise = x - _lagged(x, range(1, order + 1)) @ _ridge(_lagged(x, range(1, order + 1)), x)
-    columns = np.column_stack([_lagged(x if is_ar else noise, [lag]) for is_ar, lag in lags])
-    return _ridge(columns, x)
-
-
-def _lagged(x: Array, lags: range | list[int]) -> Array:
-    out = np.zeros((len(x), len(lags)))
-    for j, lag in enumerate(lags):
-        out[lag:, j] = x[: max(len(x) - lag, 0)]
-    return out
-
-
-def _ridge(X: Array, y: Array) -> Array:
-    gram = X.T @ X
-    floor = 1e-6 * max(float(np.trace(gram)), np.finfo(float).tiny)
-    return np.asarray(np.linalg.solve(gram + floor * np.eye(len(gram)), X.T @ y))

@@ -73,6 +73,11 @@ class Orders(_Sizes):
         return out
 
     @property
+    def mixed(self) -> bool:
+        """Whether both kinds of polynomials are there, whose roots may cancel: then there can be several maxima."""
+        return bool(self.ar + self.seasonal_ar) and bool(self.ma + self.seasonal_ma)
+
+    @property
     def n_lost(self) -> int:
         """Rows that the differences cost."""
         return self.d + self.D * self.s

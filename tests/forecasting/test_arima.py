@@ -7,6 +7,9 @@ from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.statespace.tests.results import results_sarimax as stata
 
 from ssmts import ARIMAForecaster
+from ssmts.forecasting._arima_fit import _groups, _problem, sample_of
+from ssmts.forecasting._arima_spec import read_orders
+from ssmts.forecasting._mle import maximise
 
 
 def classic(folder, name):
@@ -131,3 +134,43 @@ def test_no_worse_than_statsmodels(seed):
     assert ours.loglik_ > theirs.llf - 1e-4
     params = [ours.params_.get(name, None) for name in ("ar_1", "ma_1", "seasonal_ar_1", "seasonal_ma_1", "var")]
     assert ours.loglik_ == pytest.approx(peer.loglike([x for x in params if x is not None]), rel=1e-8)
+
+
+def noisy(seed):
+    """Series that do not know their model: noise, a noisy walk, a noisy wave."""
+    rng = np.random.default_rng(seed)
+    e = rng.normal(size=80)
+    return (e, e + 0.3 * rng.normal(size=80).cumsum(), 0.5 * e + np.sin(0.9 * np.arange(80)))[seed % 3]
+
+
+# The highest of 40 climbs from random starts and of our own; none of them comes where regressions or round numbers start.
+HIGHEST = [
+    ((1, 0, 1), 15, -110.0962),
+    ((1, 0, 1), 18, -109.5069),
+    ((1, 0, 1), 39, -103.8170),
+    ((2, 0, 2), 0, -107.1258),
+    ((2, 0, 2), 6, -105.7228),
+    ((2, 0, 2), 12, -102.3142),
+    ((2, 0, 2), 28, -124.6466),
+]
+
+
+@pytest.mark.parametrize("order, seed, height", HIGHEST)
+def test_roots_that_nearly_cancel_at_the_unit_circle(order, seed, height):
+    fitted = ARIMAForecaster(order).fit(noisy(seed))
+    assert fitted.converged_
+    assert fitted.loglik_ > height - 1e-3
+
+
+@pytest.mark.parametrize("order, seeds", [((1, 0, 1), (15, 18, 39)), ((2, 0, 2), (7,)), ((1, 1, 1), (0, 1, 2))])
+def test_no_random_start_leads_higher(order, seeds):
+    for seed in seeds:
+        y, rng = noisy(seed), np.random.default_rng(seed)
+        orders = read_orders(order, (0, 0, 0), None, None)
+        likelihood = sample_of(orders, {}, y, None).likelihood
+        groups, still = _groups(orders, np.full(len(orders.names), np.nan)), np.zeros(len(orders.names))
+        problem = _problem(likelihood, still, groups)
+        found = ARIMAForecaster(order).fit(y)
+        assert found.converged_
+        others = [maximise(problem, 1.5 * rng.normal(size=len(still))).loglik for _ in range(8)]
+        assert found.loglik_ > max(others) - 1e-3
