@@ -8,6 +8,10 @@ On a GPU the scans are trees of depth log n; on a CPU they run in blocks. ``form
 factors, found by QR, and is the form to take in float32; autograd's derivative of QR asks for factors of full rank, so
 gradients of models with singular covariances ask for ``form="covariance"``.
 
+Single precision keeps four digits where covariances are well conditioned, that of the observations' noise is not small beside
+what they see, no transition magnifies and rows see a diffuse start clearly. Elsewhere it may keep fewer, or raise an error that
+names a row: take float64.
+
 >>> import torch
 >>> from ssmts.core.gaussian.torch import loglik
 >>> from ssmts.core.types import LinearGaussianSSM

@@ -9,6 +9,7 @@ from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
 from ssmts.core.gaussian._ladder import Job, rung
+from ssmts.exceptions import NumericalError
 
 from .cases import any_model, close
 
@@ -19,6 +20,7 @@ HARD = (
     *(1560, 1565, 1576, 1628, 1706, 1713, 1740, 1771, 1781, 1834, 1916, 1950, 1951, 2079, 2106, 2127, 2147, 2176, 2231),
 )
 SEEDS = (*HARD, *range(40))
+BEYOND_SCANS = (1834, 3264)
 
 
 @cache
@@ -82,6 +84,44 @@ def check_smooth(method, seed, tolerance, wide=0):
 def test_roots_filter_and_smooth_what_they_claim(method, tolerance, seed):
     assert check_filter(method, seed, tolerance)
     assert check_smooth(method, seed, tolerance)
+
+
+@pytest.mark.parametrize("method", ["scan", "collapsed", "steady"])
+def test_rungs_filter_and_smooth_what_they_claim(method):
+    """What the scan gives is checked against the recursion, and refused if it is something else."""
+    served = 0
+    for seed in SEEDS:
+        diffuse = any_model(seed)[0].initial_diffuse_cov is not None
+        if method == "scan" and seed in BEYOND_SCANS:
+            continue
+        served += check_filter(method, seed, 1e-8 if method == "scan" and diffuse else 1e-9)
+        if method == "scan" or not diffuse:  # see docs/ladder.md for smoothed covariances of diffuse starts
+            served += check_smooth(method, seed, 1e-8 if method == "scan" and diffuse else 1e-9)
+    assert served > 10
+
+
+@pytest.mark.parametrize("seed", BEYOND_SCANS)
+@pytest.mark.parametrize("task", ["loglik", "filter", "smooth"])
+def test_a_scan_that_loses_what_the_recursion_keeps_says_so(seed, task):
+    """Exact sensors of states that are moved by few shocks leave a closed loop that grows."""
+    ssm, y = any_model(seed)
+    with pytest.raises(NumericalError, match="does not follow from the row before it"):
+        getattr(gaussian, task)(ssm, y, method="scan")
+
+
+@pytest.mark.parametrize("seed", [1137, 1141, 1316, 1319, 1414, 1422, 1560, 1709, 1886, 2229])
+def test_rungs_treat_a_row_of_probability_zero_alike(seed):
+    """It adds nothing but a likelihood of minus infinity, in its row and in the sum."""
+    ssm, y = any_model(seed)
+    want = truth(seed)
+    assert want.contradicted
+    for method in ("sequential", "square_root", "scan", "steady"):
+        if check_filter(method, seed, 1e-9):
+            loglik_t = served(method, "filter", seed).loglik_t
+            assert np.isneginf(loglik_t).any()
+            agreed = np.isfinite(loglik_t)
+            close(loglik_t[agreed].sum(), want.loglik_t[agreed].sum())
+            assert gaussian.loglik(ssm, y, method=method) == -np.inf
 
 
 @pytest.mark.parametrize(("method", "tolerance"), [("square_root", 1e-9), ("square_root_single", 1e-4)])

@@ -270,7 +270,8 @@ RUNG = Rung(
     "matrices are its own, with a root of obs_cov; then n_obs n_states a row, and what another rung "
     "asks for n_states observations a row",
     claims="rows of more observations than states that they see, with a nonsingular obs_cov; missing parts of rows, time-varying, "
-    "exact diffuse start; derivatives of the observation matrix from a proper start",
+    "exact diffuse start, where an ill conditioned one costs smoothed covariances what it costs the sequential rung; derivatives of the "
+    "observation matrix from a proper start",
     refuses=refuses,
     loglik=loglik_collapsed,
     filter=filter_collapsed,

@@ -55,7 +55,8 @@ from ssmts.core.types import Array, FilterResult, State, TimeVarying
 CONSTANT = ("transition", "process_cov", "process_loading", "observation", "obs_cov")
 FEW, MANY = 6, 60  # diffuse states of which it is worth asking whether the first rows tell them apart
 ALIKE = 1e-7  # they do not if one combination is seen by less than this
-CLEAR = 1e-7  # a correction whose matrix is worse conditioned than this loses too many digits
+CLEAR = 1e-7  # diffuse directions that are told apart by less than this are better left to the recursion,
+CONDITION = 1e4  # and so is a proper start whose correction is worse conditioned than this
 NONE = np.empty((0, 0))
 AT_LEAST = 4  # rows to the second look at a covariance that should have settled, twice as many to the next
 
@@ -147,7 +148,7 @@ def _corrected(
     M = information(known, n)
     D = _difference(known.found.predicted_cov, P, factor)
     I_MD = np.eye(dx) + M @ D
-    if np.linalg.cond(I_MD) > 1 / CLEAR:
+    if np.linalg.cond(I_MD) > CONDITION:
         return None
     sign, log_det = np.linalg.slogdet(I_MD)
     normal = factor.T @ np.linalg.solve(I_MD, M) @ factor

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import dense_gaussian as dense
+from oracles.decimal_gaussian import exact
 
 from ssmts.core import gaussian
 from ssmts.core.gaussian import torch as face
@@ -13,7 +14,7 @@ from ssmts.core.scan.associative import associative_reduce
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
 from ssmts.exceptions import InputError
 
-from ..cases import CASES, case, close
+from ..cases import CASES, any_model, case, close
 from ..test_ladder import CLASSES, same, settled
 
 ONE = np.eye(1)
@@ -122,6 +123,26 @@ def test_single_precision_keeps_four_digits_in_square_roots(name):
     close(got.smoothed_mean, want.smoothed_mean, 1e-4)
     close(got.smoothed_cov, want.smoothed_cov, 1e-4)
     close(arrays(face.filter(*args)).state.cov, gaussian.filter(ssm, y).state.cov, 1e-4)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_single_precision_keeps_four_digits_of_well_conditioned_models(seed):
+    ssm, y = any_model(seed)
+    F, Q, R = (getattr(ssm, name) for name in ("transition", "process_cov", "obs_cov"))
+    varying = isinstance(F, TimeVarying)
+    F, Q, R = (x.values if varying else x for x in (F, Q, R))
+    Q, R = (x + np.eye(x.shape[-1]) for x in (Q, R))
+    F = F / np.maximum(np.linalg.norm(F, 2, axis=(-2, -1), keepdims=True), 1.0)
+    spread = 0.0 if ssm.initial_diffuse_cov is None else ssm.initial_diffuse_cov
+    F, Q, R = (TimeVarying(x) if varying else x for x in (F, Q, R))
+    start = ssm.initial_cov + spread + np.eye(len(ssm.initial_mean))
+    ssm = ssm._replace(transition=F, process_cov=Q, obs_cov=R, initial_cov=start, initial_diffuse_cov=None)
+    want, dx = exact(ssm, y), len(ssm.initial_mean)
+    args = tensors(ssm, torch.float32), torch.tensor(y).float()
+    close(face.loglik(*args).numpy()[0], want.loglik, 1e-4)
+    got = arrays(face.smooth(*args))
+    close(got.smoothed_mean, want.smoothed_mean[:, :dx], 1e-4)
+    close(got.smoothed_cov, want.smoothed_cov[:, :dx, :dx], 1e-4)
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 4, 6])

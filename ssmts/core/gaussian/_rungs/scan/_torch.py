@@ -29,7 +29,7 @@ from ssmts.core.gaussian._rungs.scan._elements_torch import (
     tria,
 )
 from ssmts.core.scan.associative import associative_reduce, associative_scan
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, NumericalError
 
 FORMS = ("covariance", "square_root")
 CONTRADICTION = 1e-6  # how far, relative to its terms, an observation may lie from what is known exactly
@@ -58,7 +58,7 @@ class Rows(NamedTuple):
     H: Tensor  # zero where missing,
     R: Tensor  # and there with a noise of its own of variance 1
     used: Tensor  # (series, n, dy) what is neither missing nor redundant
-    contradicted: Tensor  # (series,) whether a redundant entry contradicts the others
+    contradicted: Tensor  # (series, n) whether a redundant entry contradicts the others
     spread: Tensor  # P + s A A'
 
 
@@ -117,7 +117,7 @@ def _without_redundant(t: Tensors, F: Tensor, V: Tensor, used: Tensor) -> tuple[
     seen, terms = H @ F, e.abs().sum(dim=(-2, -1))
     reach, size = seen.abs().amax(dim=(-2, -1)), torch.diagonal(S, dim1=-2, dim2=-1)
     loose = 1e-12 if S.dtype == torch.float64 else 1e-5
-    contradicted, redundant = torch.zeros(e.shape[0], dtype=torch.bool, device=e.device), []
+    contradicted, redundant = torch.zeros(e.shape[:2], dtype=torch.bool, device=e.device), []
     for i in range(S.shape[-1]):
         pivot = S[..., i, i]
         sound = pivot > loose * size[..., i]
@@ -130,7 +130,7 @@ def _without_redundant(t: Tensors, F: Tensor, V: Tensor, used: Tensor) -> tuple[
                     f"observation {i} of row {row} sees the state before it without noise, so that its density has no "
                     'finite precision: give it a variance, or take method="sequential"'
                 )
-            contradicted |= (gone & (e[..., i, 0].abs() > CONTRADICTION * terms)).any(dim=-1)
+            contradicted |= gone & (e[..., i, 0].abs() > CONTRADICTION * terms)
         redundant.append(gone)
         weight = S[..., :, i] * (sound / torch.where(sound, pivot, 1.0))[..., None]
         weight = (weight * (torch.arange(S.shape[-1], device=S.device) > i))[..., None]
@@ -197,7 +197,29 @@ def forward(t: Tensors, rows: Rows, y: Tensor) -> Pass:
         U = after_first(root(rows.spread), tria(t.F @ C, root(t.V)))
         ahead, factor = U @ U.mT, tria(H @ U[:, :-1], root(rows.R))
     white = solve(factor, (data - H @ predicted[:, :-1]) * rows.used[..., None])
-    return Pass(predicted, ahead, mean, P, factor, white)
+    done = Pass(predicted, ahead, mean, P, factor, white)
+    _check(rows, done)
+    return done
+
+
+@torch.no_grad()
+def _check(rows: Rows, done: Pass) -> None:
+    """Every row must follow from the one before it by the recursion, or products of elements have lost what it would keep.
+
+    That is so where exact sensors leave a closed loop that grows: a span then tells the state before it ever more precisely.
+    """
+    P = done.predicted_cov[:, :-1]
+    half = solve(done.factor, rows.H @ P)
+    off = (done.predicted[:, :-1] + half.mT @ done.white - done.filtered).abs().amax(dim=(-2, -1))
+    size = done.filtered.abs().amax(dim=(-2, -1)).clamp(min=1.0)
+    loose = 3e-10 if P.dtype == torch.float64 else 1e-3
+    lost = ~(off <= loose * size.amax(dim=1, keepdim=True))
+    if lost.any():
+        row = int(torch.nonzero(lost)[0][1])
+        raise NumericalError(
+            f"filtered_mean of row {row} does not follow from the row before it, as exact sensors tell states that a scan cannot hold: "
+            'take method="sequential"'
+        )
 
 
 def _definite(quadratic: Tensor) -> Tensor:
@@ -233,6 +255,11 @@ def loglik(t: Tensors) -> Tensor:
     """
     t = centred(t)
     rows = rows_of(t)
+    return torch.where(rows.contradicted.any(dim=-1), -torch.inf, _of_what_agrees(t, rows))
+
+
+def _of_what_agrees(t: Tensors, rows: Rows) -> Tensor:
+    """The likelihoods of a start that is centred, without what redundant entries say."""
     done = forward(t, rows, t.y)
     constant = 2 * torch.diagonal(done.factor, dim1=-2, dim2=-1).abs().log().sum(dim=(-2, -1))
     quadratic = (done.white.mT @ done.white).sum(dim=1)
@@ -242,8 +269,7 @@ def loglik(t: Tensors) -> Tensor:
         half = solve(factor, quadratic[:, 1:, :1])
         rest = rest - half.square().sum(dim=(-2, -1))
         constant = constant + 2 * torch.diagonal(factor, dim1=-2, dim2=-1).log().sum(-1)
-    out = _normal(constant, rest, rows.used.sum(dim=(-2, -1)))
-    return torch.where(rows.contradicted, -torch.inf, out)
+    return _normal(constant, rest, rows.used.sum(dim=(-2, -1)))
 
 
 def filtered(t: Tensors) -> dict[str, Tensor]:
@@ -277,14 +303,14 @@ def filtered(t: Tensors) -> dict[str, Tensor]:
     total = each.sum(-1)
     if d:
         known = after_first(torch.zeros_like(settled[:, 0]), settled)[:, :-1]  # nothing diffuse before the row
-        total = loglik(t)
+        total = _of_what_agrees(t, rows)
         each = torch.where(known, each, 0.0)
         last = torch.nn.functional.one_hot((~known).sum(-1) - 1, n)
         each = each + last * (total - each.sum(-1))[:, None]
     series = t.y.shape[0]
     fields = {
-        "loglik": torch.where(rows.contradicted, -torch.inf, total),
-        "loglik_t": each,
+        "loglik": torch.where(rows.contradicted.any(dim=-1), -torch.inf, total),
+        "loglik_t": torch.where(rows.contradicted, -torch.inf, each),
         "predicted_mean": means[0][..., 0],
         "predicted_cov": covs[0],
         "filtered_mean": means[1][..., 0],
