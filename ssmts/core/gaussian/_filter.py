@@ -36,7 +36,8 @@ def filter(
 
     Observations are absorbed one scalar at a time, after decorrelation if ``obs_cov`` is full (Koopman and Durbin 2000); a
     diffuse prior is treated exactly (Koopman 1997, Durbin and Koopman 2012, section 5.2). NaN are missing, in whole rows or
-    in part. An entry that the past determines exactly adds nothing, unless it contradicts it: then ``loglik`` is ``-inf``.
+    in part. An entry that the past determines exactly adds nothing, unless it contradicts it: then ``loglik`` is ``-inf``. Of
+    states that the rows so far leave undetermined the covariances are infinite, and the means have no meaning.
 
     Parameters
     ----------

@@ -117,7 +117,9 @@ def page() -> str:
         + ", ".join(f"`{name}`" for name in ORDER)
         + " in this order and takes the first that claims the model and the data; any rung can be named, and refuses in words what "
         "it does not claim. What a rung claims it gives to 1e-9 relative against `sequential`, scores to 1e-7, unless its row "
-        "says otherwise; `tests/core/gaussian/test_ladder.py` holds it to that, and `sequential` to the joint Gaussian written out.",
+        "says otherwise; `tests/core/gaussian/test_ladder.py` and `test_decimals.py` hold it to that, by the joint Gaussian written "
+        "out and by the recursion in 350 digits. Of states that stay diffuse every rung gives infinite variances, and means "
+        "without meaning; a row that contradicts what is known exactly has the log-likelihood minus infinity and moves nothing.",
         "",
         "| rung | serves | claims | operations |",
         "|---|---|---|---|",

@@ -9,6 +9,7 @@ from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
 from ssmts.core.gaussian._ladder import Job, rung
+from ssmts.core.types import TimeVarying
 from ssmts.exceptions import NumericalError
 
 from .cases import any_model, close
@@ -149,3 +150,43 @@ def test_the_decimals_are_the_joint_gaussian_where_that_is_well_conditioned(seed
     for t in range(n):
         part = slice(t * dx, (t + 1) * dx)
         close(truth(seed).smoothed_cov[t, :dx, :dx], cov[part, part], 1e-6)
+
+
+def scaled(ssm, directions, step):
+    """A model whose entries are larger by step times the directions, a covariance as that of scaled variables: zeros stay."""
+
+    def move(name, field):
+        if field is None or name not in directions:
+            return field
+        values, by = field.values if isinstance(field, TimeVarying) else field, 1 + step * directions[name]
+        values = values * (by[..., None] * by[..., None, :] if name.endswith("_cov") else by)
+        return TimeVarying(values) if isinstance(field, TimeVarying) else values
+
+    return ssm._replace(**{name: move(name, field) for name, field in ssm._asdict().items()})
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_scores_of_roots_are_slopes(seed):
+    """Along a random direction of everything that the model has; not where a row sees a diffuse direction by its weakest entry."""
+    (ssm, y), rng = any_model(seed), np.random.default_rng(seed)
+    if truth(seed).redundant.any():
+        return
+    sizes = {
+        name: np.shape(field.values if isinstance(field, TimeVarying) else field)
+        for name, field in ssm._asdict().items()
+        if field is not None and name != "initial_diffuse_cov"
+    }
+    directions = {name: rng.normal(size=size[:-1] if name.endswith("_cov") else size) for name, size in sizes.items()}
+    step = 1e-5
+    above = [decimal_gaussian.exact(scaled(ssm, directions, k * step), y).loglik for k in (-2, -1, 1, 2)]
+    slope = (above[0] - 8 * above[1] + 8 * above[2] - above[3]) / (12 * step)
+    for method, tolerance in (("square_root", 1e-7), ("square_root_single", 1e-3)):
+        gradient = gaussian.score(ssm, y, method=method)[1]
+        terms = []
+        for name, by in directions.items():
+            field, g = getattr(ssm, name), getattr(gradient, name)
+            field, g = (x.values if isinstance(x, TimeVarying) else x for x in (field, g))
+            moved = field * (by[..., None] + by[..., None, :] if name.endswith("_cov") else by)
+            terms.append(g * moved)
+        size = sum(np.abs(part).sum() for part in terms)
+        assert sum(part.sum() for part in terms) == pytest.approx(slope, abs=tolerance * max(size, 1.0))

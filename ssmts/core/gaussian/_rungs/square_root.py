@@ -217,7 +217,10 @@ def score_of(
 
 def rung_of(name: str, kind: type, claims: str) -> Rung:
     """The rung whose roots are numbers of a type."""
-    cost = "two to three times the sequential rung: an orthogonal reduction of n_states by n_states + n_shocks a row"
+    cost = (
+        "an orthogonal reduction of n_states by n_states + n_shocks a row, for smoothers another on the way back: three to ten times "
+        "the sequential rung"
+    )
     serve: list[Any] = [partial(one, kind) for one in (loglik_one, filter_one, smooth_one, score_of, sample_one)]
     return Rung(name, cost, claims, partial(_out_of_range, kind), *serve)
 
