@@ -139,7 +139,8 @@ def search(
     info, base, curvature = np.empty((k, k)), np.empty((k, k)), np.empty((k, k))
     moves, changes = np.empty((_PATIENCE + 1, k)), np.empty((_PATIENCE + 1, k))
     for s in range(len(W)):
-        room.w[:] = W[s]
+        for i in range(room.w.size):
+            room.w[i] = W[s, i]
         room.lines[NOTE, 1] = 0.0
         x, gradient = numbers[s], gradients[s]
         value, pairs, patience, has_base = evaluate(plan, room, x, gradient), 0, _PATIENCE, False

@@ -27,7 +27,9 @@ def corrected(base: Array, moves: Array, changes: Array, pairs: int, out: Array)
     """The information, made to agree with the last changes of the gradient."""
     k = len(base)
     image = np.empty(k)
-    out[:, :] = base
+    for i in range(k):  # an assignment of slices costs seconds to compile, for the words of its error
+        for j in range(k):
+            out[i, j] = base[i, j]
     for p in range(pairs):
         length, curvature = 0.0, 0.0
         for i in range(k):

@@ -6,32 +6,9 @@ install need the one row's kernel only.
 
 import numpy as np
 
-from ssmts.core.gaussian._kernels.layout import kernel, unpack
 from ssmts.core.gaussian._pack import Packed
-from ssmts.core.gaussian._streams.stream import COLUMNS, PLACE, RANK, Stream, advance, read_out, room_compiled, room_of
-from ssmts.core.types import Array, Index, State
-
-
-@kernel
-def advance_rows(index: Index, value: Array, which: Index, flat: Array, y: Array, S: Array) -> float:
-    """Take in the rows of y (n, n_obs); returns their log-likelihood, NaN if something is wrong.
-
-    With rows in S (n, n_obs, n_obs), the covariances of the innovations go there.
-    """
-    model, total, dy = unpack(index), 0.0, y.shape[1]
-    lines = 3 * model.dx if model.n_mixed > 0 else 1
-    room = room_compiled(model.dx, dy, which[COLUMNS], model.H.size if model.full else 0, lines)
-    for t in range(y.shape[0]):
-        for i in range(dy):
-            flat[i] = y[t, i]
-        total += advance(index, value, which, flat)
-        if total != total:
-            return np.nan
-        if S.shape[0] > 0:
-            for i in range(dy):
-                for j in range(dy):
-                    S[t, i, j] = flat[room.S + i * dy + j]
-    return total
+from ssmts.core.gaussian._streams.stream import PLACE, RANK, Stream, advance, read_out, room_of
+from ssmts.core.types import Array, State
 
 
 def last_state(packed: Packed, values: Array, mean: Array, cov: Array, factor: Array, y: Array) -> tuple[float, int]:
@@ -48,7 +25,7 @@ def last_state(packed: Packed, values: Array, mean: Array, cov: Array, factor: A
     flat[room.m : room.P], flat[room.P : room.A], flat[room.A : room.v] = mean, cov.ravel(), factor.ravel()
     if size:
         flat[room.row : room.h] = np.inf  # no row has been decorrelated
-    loglik: float = advance_rows(layout, values, which, flat, np.ascontiguousarray(y), np.empty((0, 1, 1)))
+    loglik: float = advance(layout, values, which, flat, np.ascontiguousarray(y))
     read_out(which, flat, room.m, dx, mean, cov)
     return loglik, int(which[RANK])
 
@@ -57,6 +34,6 @@ def variances_ahead(packed: Packed, state: State, horizon: int) -> Array:
     """Covariances (horizon, n_obs, n_obs) of the observations that follow a proper state of a constant model."""
     stream = Stream(packed, state)
     dy = int(packed.layout[1])
-    S = np.empty((horizon, dy, dy))
-    advance_rows(stream._index, stream._value, stream._which, stream._flat, np.full((horizon, dy), np.nan), S)
-    return S
+    rows = np.full((horizon, dy + dy * dy), np.nan)
+    advance(stream._index, stream._value, stream._which, stream._flat, rows)
+    return rows[:, dy:].reshape(horizon, dy, dy)

@@ -98,46 +98,63 @@ def moves_from(index: Index, model: Model, place: Index) -> Moves:
 
 
 @kernel
-def advance(index: Index, value: Array, which: Index, flat: Array) -> float:
-    """Absorb the row that lies in `flat` and predict the next; returns the row's log-likelihood, NaN if something is wrong."""
+def advance(index: Index, value: Array, which: Index, flat: Array, rows: Array) -> float:
+    """Absorb rows and predict after each; returns their log-likelihood, NaN if something is wrong.
+
+    Lines of `rows` hold n_obs observations, and receive the covariance of the innovations if they are longer by its size; a line
+    of no length stands for the row that lies in `flat`. There is one kernel for one row and for many, because it is long to
+    compile.
+    """
     model, t = unpack(index), np.int64(0)  # a literal 0 would compile all that it goes to once more
     dx, dy, columns = model.dx, model.dy, which[COLUMNS]
     lines = 3 * dx if model.n_mixed > 0 else 1
     room = room_compiled(dx, dy, columns, model.H.size if model.full else 0, lines)
-    for i in range(dy):
-        if math.isinf(flat[i]):
-            which[WRONG] = BAD_ROW
-            return np.nan
-    for i in range(dy):
-        flat[i] -= flat[room.d + i]
     y, b = matrix(flat, room.y, 1, dy), matrix(flat, room.b, which[OFFSET], dx)
     m, P, A = vector(flat, room.m, dx), matrix(flat, room.P, dx, dx), matrix(flat, room.A, dx, columns)
     row, W = matrix(flat, room.row, dy, K + 2 * dx + dy), matrix(flat, room.W, lines, dx)
+    v, S = matrix(flat, room.v, 1, dy), cube(flat, room.S, 1, dy, dy)
     place = vector(which, PLACE, dx)
     moves = moves_from(index, model, place)
     M, held = vector(flat, room.W, dx), matrix(flat, 0, 0, dx + 1)
-    if dy == 1:
-        flat[room.v], flat[room.S] = innovate_one(index, value, model, t, y[0, 0], place, m, P)
-    else:
-        v, S = matrix(flat, room.v, 1, dy), cube(flat, room.S, 1, dy, dy)
-        innovate(index, value, model, t, y, place, m, P, M, v, S)
     h, g = value, start(model.H, t)
     if model.full:
         h, g = vector(flat, room.h, model.H.size), 0
-        if not decorrelate(index, value, model, t, y, row, h):
-            which[WRONG] = BAD_NOISE
+    total = 0.0
+    for s in range(rows.shape[0]):
+        if rows.shape[1] > 0:
+            for i in range(dy):
+                flat[i] = rows[s, i]
+        for i in range(dy):
+            if math.isinf(flat[i]):
+                which[WRONG] = BAD_ROW
+                return np.nan
+        for i in range(dy):
+            flat[i] -= flat[room.d + i]
+        if dy == 1:
+            flat[room.v], flat[room.S] = innovate_one(index, value, model, t, y[0, 0], place, m, P)
+        else:
+            innovate(index, value, model, t, y, place, m, P, M, v, S)
+        if model.full:
+            if not decorrelate(index, value, model, t, y, row, h):
+                which[WRONG] = BAD_NOISE
+                return np.nan
+        else:
+            observe(value, model, t, y, row)
+        loglik, product, rank, count, sound = absorb(
+            index, model.H, h, g, place, row, which[KEEP] != 0, M, m, P, A, which[RANK], held, 0, 1.0
+        )
+        if not sound:
+            which[WRONG] = BAD_VARIANCE
             return np.nan
-    else:
-        observe(value, model, t, y, row)
-    loglik, product, rank, count, sound = absorb(
-        index, model.H, h, g, place, row, which[KEEP] != 0, M, m, P, A, which[RANK], held, 0, 1.0
-    )
-    if not sound:
-        which[WRONG] = BAD_VARIANCE
-        return np.nan
-    which[RANK] = rank
-    predict(index, value, model, t, b, moves, m, P, A, rank, held, count, W)
-    return float(loglik - 0.5 * math.log(product))
+        which[RANK] = rank
+        predict(index, value, model, t, b, moves, m, P, A, rank, held, count, W)
+        total += loglik - 0.5 * math.log(product)
+        for i in range(dy, rows.shape[1]):
+            rows[s, i] = flat[room.S + i - dy]
+    return total
+
+
+ONE = np.empty((1, 0))  # the row that lies in a flat state
 
 
 @kernel
@@ -195,7 +212,7 @@ def advance_copy(
     for i in range(room.row, room.h):
         flat[i] = np.inf  # no row has been decorrelated
     read_in(m, P, sums, flat, room.m)
-    loglik: float = advance(index, value, own, flat)
+    loglik: float = advance(index, value, own, flat, np.empty((1, 0)))
     read_out(own, flat, room.m, dx, new_m, new_P)
     for i in range(dy):
         v[i] = flat[room.v + i]
@@ -363,7 +380,7 @@ class Stream:
         if rank:
             H = over_time(self._packed.ssm.observation, 1)[0]
             self._seen = observed(H, self.state.diffuse_cov)
-        loglik: float = advance(self._index, self._value, self._which, self._flat)
+        loglik: float = advance(self._index, self._value, self._which, self._flat, ONE)
         if loglik != loglik:
             self._raise(y)
         self._loglik = loglik
