@@ -4,16 +4,19 @@ A packed model is one vector of integers and one of floats, so that handing it t
 They hold the matrices by compressed rows, without their zeros; `_kernels.layout.unpack` gives the pieces their names back.
 """
 
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ssmts.core.gaussian._lift import Lift, Rows, find_sums, lifted_cov
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError
 
+REMEMBERED = 4096  # entries of a transition whose moves are remembered
 EVER = 2**62  # rows that a model without time-varying matrices can serve
 VALUES = {"process_cov", "obs_cov", "initial_mean", "initial_cov", "state_offset", "obs_offset"}
 COVARIANCES = ("process_cov", "obs_cov", "initial_cov", "initial_diffuse_cov")
@@ -184,14 +187,23 @@ def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
 
 def _moves(F: Rows) -> tuple[Index, ...]:
     """What a transition does beside handing states on: states that it mixes, or shears, and the cycles of places (see `Moves`)."""
-    n, source = len(F.ptr) - 1, _sources(F)
-    order = _order(F, source)
+    pattern = F.ptr.tobytes(), F.col.tobytes(), (F.val == 1.0).all(axis=0).tobytes()
+    return (_moves_of if len(F.col) <= REMEMBERED else _moves_of.__wrapped__)(*pattern)
+
+
+@lru_cache(maxsize=256)
+def _moves_of(*pattern: bytes) -> tuple[Index, ...]:
+    """The same from rows, columns and which entries are always 1: a model that is packed again with other values has them in common."""
+    ptr, col = (np.frombuffer(x, np.int64) for x in pattern[:2])
+    units = np.frombuffer(pattern[2], np.bool_)
+    n, source = len(ptr) - 1, _sources(ptr, col, units)
+    order = _order(ptr, col, source)
     mixed, shears = [], []
     for i in range(n) if order is None else order:
-        entries = range(F.ptr[i], F.ptr[i + 1])
-        own = next((e for e in entries if F.col[e] == source[i]), -1)
-        lines = [] if own >= 0 and (F.val[:, own] == 1.0).all() else [(source[i], source[i], own)]
-        lines += [(source[i], F.col[e], e) for e in entries if e != own]
+        entries = range(ptr[i], ptr[i + 1])
+        own = next((e for e in entries if col[e] == source[i]), -1)
+        lines = [] if own >= 0 and units[own] else [(source[i], source[i], own)]
+        lines += [(source[i], col[e], e) for e in entries if e != own]
         mixed += [i] if lines else []
         shears += lines
     if order is None or len(shears) > 3 * n:
@@ -208,13 +220,12 @@ def _moves(F: Rows) -> tuple[Index, ...]:
     return tuple(np.array(x, np.int64).ravel() for x in (sorted(mixed), source[sorted(mixed)], shears, cycles))
 
 
-def _sources(F: Rows) -> Index:
+def _sources(ptr: Index, col: Index, units: NDArray[np.bool_]) -> Index:
     """For each state the one whose place it takes over, a permutation: the one that it is handed on from, if there is one."""
-    n, lengths = len(F.ptr) - 1, np.diff(F.ptr)
+    n, lengths = len(ptr) - 1, np.diff(ptr)
     source, taken = np.full(n, -1), np.zeros(n, bool)
-    units = (F.val == 1.0).all(axis=0)
     for i in np.argsort(lengths, kind="stable"):
-        cols = F.col[F.ptr[i] : F.ptr[i + 1]][units[F.ptr[i] : F.ptr[i + 1]]]
+        cols = col[ptr[i] : ptr[i + 1]][units[ptr[i] : ptr[i + 1]]]
         cols = cols[~taken[cols]]
         if cols.size:
             source[i] = i if i in cols else cols[0]
@@ -227,12 +238,12 @@ def _sources(F: Rows) -> Index:
     return source
 
 
-def _order(F: Rows, source: Index) -> list[int] | None:
+def _order(ptr: Index, col: Index, source: Index) -> list[int] | None:
     """The states in such an order that a place is changed after it has been read; None if there is no such order."""
     user = np.argsort(source)  # of each place
     readers: dict[int, set[int]] = {i: set() for i in range(len(source))}
     for i in range(len(source)):
-        for k in F.col[F.ptr[i] : F.ptr[i + 1]]:
+        for k in col[ptr[i] : ptr[i + 1]]:
             if k != source[i]:
                 readers[int(user[k])].add(i)
     try:

@@ -143,3 +143,16 @@ def test_a_state_told_exactly_in_the_diffuse_phase_is_known():
     )
     assert gaussian.loglik(ssm, np.array([[1.0, 2.0, 1.0], [1.0, 3.0, 1.0]]), method="sequential") > -100
     assert gaussian.loglik(ssm, np.array([[1.0, 2.0, np.nan], [1.1, 3.0, np.nan]]), method="sequential") == -np.inf
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_transition_of_the_same_pattern_has_moves_of_its_own(seed):
+    rng = np.random.default_rng(seed)
+    F = np.eye(4, k=1) + np.diag([0.0, 0.0, 0.0, 1.0])
+    y = rng.normal(size=(8, 1))
+    packed = gaussian.pack(LinearGaussianSSM(F, np.eye(4), np.ones((1, 4)), np.eye(1), np.zeros(4), np.eye(4)))
+    for scaled in (F, 0.5 * F, F * rng.integers(1, 3, F.shape), F):
+        model = packed.ssm._replace(transition=scaled)
+        want = dense.loglik(model, y)
+        for again in (gaussian.pack(model), packed.replace(transition=scaled)):
+            np.testing.assert_allclose(gaussian.loglik(again, y, method="sequential"), want, rtol=1e-10)
