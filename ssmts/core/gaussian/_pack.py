@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from scipy.sparse.csgraph import connected_components
 
 from ssmts.core.gaussian._lift import Lift, Rows, find_sums, lifted_cov
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
@@ -132,7 +133,7 @@ def _assemble(ssm: LinearGaussianSSM, old: Packed | None, changed: set[str]) -> 
         parts[2] = compress(V, lower=True)
     if changed & {"observation", "obs_cov"}:
         parts[4] = get("obs_cov")
-        parts[3] = compress(get("observation"), fill_down=is_full(parts[4]))
+        parts[3] = compress(get("observation"), alike=correlated(parts[4]) if is_full(parts[4]) else None)
     if old and not changed & {"initial_mean", "initial_cov", "initial_diffuse_cov"}:
         start, factor = old.start, old.factor
     else:
@@ -171,6 +172,11 @@ def _lifted(
 def is_full(obs_cov: Array) -> bool:
     """Whether observation noises are correlated in some row."""
     return obs_cov.shape[1] > 1 and bool(np.any(np.tril(obs_cov, -1)))
+
+
+def correlated(obs_cov: Array) -> Index:
+    """The number of each observation's group: noises of different groups are never correlated."""
+    return np.asarray(connected_components((obs_cov != 0).any(axis=0), directed=False)[1], dtype=np.int64)
 
 
 def _flatten(sizes: dict[str, int], parts: list[Any]) -> tuple[Index, Array]:
@@ -252,16 +258,16 @@ def _order(ptr: Index, col: Index, source: Index) -> list[int] | None:
         return None
 
 
-def compress(values: Array, lower: bool = False, fill_down: bool = False) -> Rows:
+def compress(values: Array, lower: bool = False, alike: Index | None = None) -> Rows:
     """Compress matrices (n_times or 1, rows, columns), or only their lower triangle.
 
-    With `fill_down`, every row holds the pattern of the rows above it, too.
+    Rows with the same number in `alike` get the same pattern.
     """
     pattern = (values != 0).any(axis=0)
     if lower:
         pattern &= np.tri(len(pattern), dtype=bool)
-    if fill_down:
-        pattern = np.logical_or.accumulate(pattern, axis=0)
+    for group in () if alike is None else np.unique(alike):
+        pattern[alike == group] = pattern[alike == group].any(axis=0)
     ptr = np.zeros(len(pattern) + 1, np.int64)
     np.cumsum(pattern.sum(axis=1), out=ptr[1:])
     return Rows(ptr, np.nonzero(pattern)[1], values[:, pattern])

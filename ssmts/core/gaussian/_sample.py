@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import BY_STATES, GAINS, Pass, run
 from ssmts.core.gaussian._kernels.layout import Block, kernel, part, start, unpack
-from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, Y, decorrelate, new_row
+from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, PIVOT, SKIPPED, TOTAL, K, S, Y, decorrelate, new_row
 from ssmts.core.gaussian._ladder import serve
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._simulate import move_all, paths, positive
@@ -67,8 +67,10 @@ def smoothed_means(
 @part
 def _decorrelate_all(row: Array, c: int, y: Array) -> None:
     """The observed lines of C^-1 y, where C starts at column c of `row`."""
-    for i in range(y.shape[0]):
-        for j in range(i):
+    for k in range(y.shape[0]):
+        i = int(row[k, PIVOT])
+        for l in range(k):
+            j = int(row[l, PIVOT])
             if not (math.isnan(row[i, Y]) or math.isnan(row[j, Y])):
                 for b in range(y.shape[1]):
                     y[i, b] -= row[i, c + j] * y[j, b]

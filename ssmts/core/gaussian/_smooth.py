@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, infinities, over_time, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, over_time, run
 from ssmts.core.gaussian._kernels.backward import (
     VAGUE,
     correlate,
@@ -19,24 +19,14 @@ from ssmts.core.gaussian._kernels.backward import (
     step_back,
     step_back_from_vague,
 )
-from ssmts.core.gaussian._kernels.layout import Block, kernel, part, rare, start, unpack
+from ssmts.core.gaussian._kernels.layout import kernel, part, unpack
+from ssmts.core.gaussian._kernels.layout import start as row_start
 from ssmts.core.gaussian._kernels.predict import new_moves
-from ssmts.core.gaussian._kernels.update import (
-    DIFFUSE,
-    KIND,
-    NOISE,
-    SKIPPED,
-    TOTAL,
-    UNSEEN,
-    K,
-    S,
-    V,
-    clear_row,
-    decorrelate,
-)
+from ssmts.core.gaussian._kernels.update import KIND, NOISE, SKIPPED, K, S, clear_row, decorrelate
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._start import add_unknown, begin_diffuse, look_ahead
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
 
 ZERO = 1e-14  # a variance of an estimate below this fraction of the prior one is zero but for rounding
@@ -48,6 +38,7 @@ def back(
     value: Array,
     y: Array,
     place: Index,
+    first_row: int,
     tables: Array,
     states: Index,
     P: Array,
@@ -59,30 +50,22 @@ def back(
     cov: Array,
     u: Array,
     E: Array,
-    r1: Array,
-    N1: Array,
-    N2: Array,
 ) -> None:
     """Fill r and N of the state predicted from each row (N on `states`), cov[t] = P - P N P, u[t] and E[t]; mean[t] += P r.
 
-    `place` is that before the first row and after the last, of whose next state `last` says what is known of rows behind y.
-    P, mean, r and N of `mean` and `cov` are those of the filtered state. The rows that began partly diffuse also get the next
-    terms of r + r1 / kappa and N + N1 / kappa + N2 / kappa^2 (Durbin and Koopman 2012, section 5.3, in the form that keeps
-    N1 symmetric).
+    `place` is that before the first row and after the last, of whose next state `last` says what is known of rows behind y;
+    it is left with that of the state predicted for `first_row`, where the pass ends. P, mean, r and N of `mean` and `cov` are
+    those of the filtered state. No row may begin partly diffuse.
     """
     model = unpack(index)
-    n, dx, dy, H, rows = y.shape[0], model.dx, model.dy, model.H, r1.shape[0]
+    n, dx, dy, H = y.shape[0], model.dx, model.dy, model.H
     wide, width, line = K + 2 * dx + dy, tables.shape[2], padded(dx)
-    work = np.zeros((5 * dx + 9) * dx + (4 * dx + 2) * line + dy * (wide + width + dx) + H.size)  # see `forward`
+    work = np.zeros((3 * dx + 2) * dx + (4 * dx + 2) * line + dy * (wide + width + dx) + H.size)  # see `forward`
     W, Nk, first = matrix(work, 0, 3 * dx, dx), vector(work, 3 * dx * dx, line), 3 * dx * dx + line
     row, table = matrix(work, first, dy, wide), matrix(work, first + dy * wide, dy, width)
     first += dy * (wide + width)
-    Ne, six = matrix(work, first, dy, dx), matrix(work, first + dy * dx, 6, dx)
-    first += (dy + 6) * dx
-    rt, r1t, rs = vector(work, first, dx), vector(work, first + dx, dx), vector(work, first + 2 * dx, dx)
-    first += 3 * dx
-    N1t, N2t = matrix(work, first, dx, dx), matrix(work, first + dx * dx, dx, dx)
-    first += 2 * dx * dx
+    Ne, rt, rs = matrix(work, first, dy, dx), vector(work, first + dy * dx, dx), vector(work, first + (dy + 1) * dx, dx)
+    first += (dy + 2) * dx
     Nt, Ns = matrix(work, first, dx, line), matrix(work, first + dx * line, dx, line)
     three = matrix(work, first + 2 * dx * line, 2 * dx + 1, line)
     h = vector(work, work.size - H.size, H.size) if model.full else vector(value, 0, value.size)
@@ -93,7 +76,7 @@ def back(
         rt[i] = last_r[i]
         for j in range(dx):
             Nt[i, j] = last_N[i, j]
-    for t in range(n - 1, -1, -1):
+    for t in range(n - 1, first_row - 1, -1):
         for i in range(dx):
             ahead_r[t, i] = rt[place[i]]
         for i in range(states.size):
@@ -108,18 +91,9 @@ def back(
             for j in range(dx):
                 Ns[i, j] = Nt[p, place[j]]
         _look_ahead(P, t, rs, Ns, three, mean, cov)
-        if t < rows:
-            move_back(index, value, model.F, t, moves, r1t, W)
-            sandwich_back(index, value, model.F, t, moves, N1t, W)
-            sandwich_back(index, value, model.F, t, moves, N2t, W)
-            for i in range(dx):
-                r1[t, i] = r1t[place[i]]
-                for j in range(dx):
-                    N1[t, i, j] = N1t[place[i], place[j]]
-                    N2[t, i, j] = N2t[place[i], place[j]]
         if model.full:
             decorrelate(index, value, model, t, y, row, h)
-        g = 0 if model.full else start(H, t)
+        g = 0 if model.full else row_start(H, t)
         _by_place(place, tables, t, table)
         for i in range(dy - 1, -1, -1):
             for j in range(dx):
@@ -131,14 +105,16 @@ def back(
                 cross_errors(index, H, h, g, place, table, i, e, Nk, Ne, matrix(E, t * dy * dy, dy, dy))
             else:
                 E[t, 0, 0] = e
-            if t < rows:
-                _orders_back(index, H, h, g, place, table, i, rt, Nt, r1t, N1t, N2t, six)
-            if table[i, NOISE] < VAGUE * table[i, S] or table[i, KIND] == DIFFUSE:
+            if table[i, NOISE] < VAGUE * table[i, S]:
                 step_back_from_vague(index, H, h, g, place, table, i, u[t, i], rt, Nt, three)
             else:
                 step_back(index, H, h, g, place, i, u[t, i], e, rt, Nt, Nk)
         if model.full:
             correlate(row, K + 2 * dx, vector(u, t * dy, dy), matrix(E, t * dy * dy, dy, dy))
+    for i in range(dx):
+        last_r[i] = rt[place[i]]
+        for j in range(dx):
+            last_N[i, j] = Nt[place[i], place[j]]
     work[0] = 0.0  # it must live until here
 
 
@@ -193,64 +169,6 @@ def _by_place(place: Index, tables: Array, t: int, table: Array) -> None:
         for first in range(K, table.shape[1], n):
             for j in range(n):
                 table[i, first + place[j]] = tables[t, i, first + j]
-
-
-@rare
-def _orders_back(
-    index: Index,
-    H: Block,
-    h: Array,
-    g: int,
-    place: Index,
-    table: Array,
-    i: int,
-    r: Array,
-    N: Array,
-    r1: Array,
-    N1: Array,
-    N2: Array,
-    work: Array,
-) -> None:
-    """Take r1, N1 and N2 back over observation i, before r and N are.
-
-    With L = I - K h and, if the diffuse part absorbed the observation, L0 = q h, where q = (f K - M) / S, f = h P h' + r
-    and M = P h' (else q, f and v are 0 and 1 / S is dropped)::
-
-        r1 <- L'r1 + L0'r + h'v / S
-        N1 <- L'N1 L + L0'N L + L'N L0 + h'h / S
-        N2 <- L'N2 L + L0'N1 L + L'N1 L0 + L0'N L0 - h'h f / S^2
-    """
-    n = r.size
-    for l in range(6):
-        for j in range(n):
-            work[l, j] = 0.0
-    z, q, Nq = vector(work, 0, n), vector(work, n, n), vector(work, 2 * n, n)
-    N1k, N1q, N2k = vector(work, 3 * n, n), vector(work, 4 * n, n), vector(work, 5 * n, n)
-    for a in range(index[H.ptr + i], index[H.ptr + i + 1]):
-        z[place[index[H.col + a]]] = h[g + a]
-    shift, one, two = 0.0, 0.0, 0.0
-    if table[i, KIND] == DIFFUSE:
-        f, s = table[i, TOTAL], table[i, S]
-        shift, one, two = table[i, V] / s, 1.0 / s, -f / (s * s)
-        for j in range(n):
-            q[j] = (f * table[i, K + j] - table[i, K + n + j]) / s
-    for j in range(n):
-        k = table[i, K + j]
-        shift += q[j] * r[j] - k * r1[j]
-        for l in range(n):
-            Nq[l] += q[j] * N[j, l]
-            N1k[l] += k * N1[j, l]
-            N1q[l] += q[j] * N1[j, l]
-            N2k[l] += k * N2[j, l]
-    for j in range(n):
-        k = table[i, K + j]
-        one += k * (N1k[j] - 2.0 * Nq[j])
-        two += k * (N2k[j] - 2.0 * N1q[j]) + q[j] * Nq[j]
-    for j in range(n):
-        r1[j] += z[j] * shift
-        for l in range(n):
-            N1[j, l] += z[j] * (Nq[l] - N1k[l]) + z[l] * (Nq[j] - N1k[j]) + one * z[j] * z[l]
-            N2[j, l] += z[j] * (N1q[l] - N2k[l]) + z[l] * (N1q[j] - N2k[j]) + two * z[j] * z[l]
 
 
 def smooth(
@@ -333,27 +251,20 @@ def smooth_pass(
     """
     done = run(packed, y, inputs, state, GAINS | FILTERED)
     trace, (n, dy), dx = done.trace, y.shape, len(packed.start.mean)
-    rows, P = len(trace.rank), trace.P
     states = np.arange(dx) if whole else moved_by(shock_gain(packed, n))
-    ahead_r, ahead_N = np.empty((n, dx)), np.empty((n, len(states), len(states)))
     mean, cov, u, E = trace.m.copy(), np.empty((n, dx, dx)), np.zeros((n, dy)), np.zeros((n, dy, dy))
-    r1, N1, N2 = np.empty((rows, dx)), np.empty((rows, dx, dx)), np.empty((rows, dx, dx))
-    last = (np.zeros(dx), np.zeros((dx, dx))) if after is None else after
-    tables = trace.row, states, P, *last, ahead_r, ahead_N, mean, cov, u, E, r1, N1, N2
-    back(packed.layout, packed.values, done.y, np.arange(dx), *tables)
-    if rows:
-        columns = np.arange(trace.A.shape[2]) < trace.rank[:, None]
-        A = trace.A * columns[:, None, :]
-        A_t = A.swapaxes(1, 2)
-        mixed = A @ (A_t @ N1 @ P[:rows])
-        mean[:rows] += dot(A, dot(A_t, r1))
-        cov[:rows] -= mixed + mixed.swapaxes(1, 2) + A @ (A_t @ N2 @ A) @ A_t
-        if done.state.rank:
-            left = np.eye(A.shape[2]) * columns[:, None, :] - A_t @ N1 @ A
-            unknown, size = A @ left @ A_t, np.linalg.norm(A, axis=-1)
-            unknown[np.abs(unknown) <= UNSEEN * size[:, None] * size[..., None]] = 0.0  # rounding
-            cov += infinities(unknown)
-    return Smoothed(done, mean, cov, ahead_r, ahead_N, u, E)
+    out = np.empty((n, dx)), np.empty((n, len(states), len(states))), mean, cov, u, E
+    r, N = (np.zeros(dx), np.zeros((dx, dx))) if after is None else (after[0].copy(), after[1].copy())
+    start = begin_diffuse(packed, y, inputs, state, done) if len(trace.rank) else None
+    rows = 0 if start is None else len(start.A)
+    back(packed.layout, packed.values, done.y, np.arange(dx), rows, trace.row, states, trace.P, r, N, *out)
+    if start is not None:
+        own, ahead = start.given.trace, look_ahead(start, r, N)
+        mean[:rows] = own.m
+        begun = [part[:rows] for part in out]
+        back(packed.layout, packed.values, done.y[:rows], np.arange(dx), 0, own.row, states, own.P, r, ahead.N, *begun)
+        add_unknown(packed, start, ahead, states, np.linalg.norm(trace.A, axis=-1), cov[:rows], begun[1], E[:rows])
+    return Smoothed(done, mean, cov, *out[:2], u, E)
 
 
 def disturbances(packed: Packed, mean: Array, cov: Array, r: Array, N: Array, u: Array, E: Array) -> SmoothResult:

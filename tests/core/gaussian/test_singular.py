@@ -85,12 +85,14 @@ def test_statistics_of_rows_where_a_variance_is_zero_but_for_rounding():
             assert (part >= 0).all()
 
 
-@pytest.mark.parametrize("seed", [61, 87, 161, 244, 279, 541, 692])
-def test_noise_of_low_rank_is_a_covariance(seed):
+@pytest.mark.parametrize("zeros", [0.0, 0.6])
+@pytest.mark.parametrize("seed", [61, 87, 161, 244, 279, 541, 692, *range(2000, 2050)])
+def test_noise_of_low_rank_is_a_covariance(seed, zeros):
     """Twelve sensors with few sources of noise: a small pivot magnifies rounding in those that are zero."""
     rng = np.random.default_rng(seed)
     r = rng.normal(size=(12, rng.integers(1, 12)))
     H = rng.normal(size=(12, 2))
+    r[rng.random(r.shape) < zeros] = 0.0
     ssm = LinearGaussianSSM(np.eye(2), np.eye(2), H, r @ r.T, np.zeros(2), np.eye(2))
     y = rng.normal(size=(1, 2)) @ H.T + rng.normal(size=(1, r.shape[1])) @ r.T
     assert np.isfinite(gaussian.loglik(ssm, y, method="sequential"))

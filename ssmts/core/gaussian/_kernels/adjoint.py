@@ -25,7 +25,7 @@ from ssmts.core.gaussian._kernels.backward import (
 )
 from ssmts.core.gaussian._kernels.layout import Block, Model, kernel, part, rare, start, unpack
 from ssmts.core.gaussian._kernels.predict import Moves, mix, new_moves, rotate
-from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, SKIPPED, TOTAL, K, S, V, clear_row, decorrelate
+from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, PIVOT, SKIPPED, TOTAL, K, S, V, clear_row, decorrelate
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.types import Array, Index
 
@@ -328,9 +328,10 @@ def _add_lines(out: Array, t: int, row: Array, model: Model, dH: Array) -> None:
     if out.shape[0] == 0:
         return
     s, c = (0 if out.shape[0] == 1 else t), K + 2 * model.dx
-    for i in range(model.dy - 1, -1, -1):
+    for k in range(model.dy - 1, -1, -1):
+        i = int(row[k, PIVOT]) if model.full else k
         for l in range(model.dx):
             if model.full:
-                for j in range(i + 1, model.dy):
+                for j in range(model.dy):
                     dH[i, l] -= row[j, c + i] * dH[j, l]
             out[s, i, l] += dH[i, l]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ssmts.core.gaussian._kernels.layout import Block, part, rare, start
 from ssmts.core.gaussian._kernels.predict import Moves
-from ssmts.core.gaussian._kernels.update import KIND, NOISE, ORDINARY, K, S, V
+from ssmts.core.gaussian._kernels.update import KIND, NOISE, ORDINARY, PIVOT, K, S, V
 from ssmts.core.types import Array, Index
 
 VAGUE = 1e-2  # noise below this fraction of the innovation variance makes a row that says almost all that is known
@@ -167,14 +167,16 @@ def correlate(table: Array, c: int, u: Array, E: Array) -> None:
 
     C starts at column c of the table.
     """
-    for i in range(u.size - 1, -1, -1):
-        for j in range(i + 1, u.size):
+    for k in range(u.size - 1, -1, -1):
+        i = int(table[k, PIVOT])
+        for j in range(u.size):
             x = table[j, c + i]
             u[i] -= x * u[j]
             for l in range(u.size):
                 E[i, l] -= x * E[j, l]
-    for i in range(u.size - 1, -1, -1):
-        for j in range(i + 1, u.size):
+    for k in range(u.size - 1, -1, -1):
+        i = int(table[k, PIVOT])
+        for j in range(u.size):
             for l in range(u.size):
                 E[l, i] -= table[j, c + i] * E[l, j]
 

@@ -15,6 +15,7 @@ from ssmts.core.gaussian._kernels.update import (
     DIFFUSE,
     KIND,
     ORDINARY,
+    PIVOT,
     SKIPPED,
     TOTAL,
     K,
@@ -140,8 +141,10 @@ def _contradict(
 def _independent(row: Array, model: Model, pattern: Array, t: int, y: Array) -> None:
     """C^-1 y for all series, with C as `decorrelate` left it in `row`."""
     c = K + 2 * model.dx
-    for i in range(model.dy):
-        for j in range(i):
+    for k in range(model.dy):
+        i = int(row[k, PIVOT])
+        for l in range(k):
+            j = int(row[l, PIVOT])
             x = row[i, c + j]
             if x != 0.0 and not (math.isnan(pattern[t, i]) or math.isnan(pattern[t, j])):
                 for s in range(y.shape[2]):
@@ -224,8 +227,9 @@ def means_back(
                 _next_order(index, H, h, g, i, table, e[t, i], r, r1t)
             _error_back(index, H, h, g, i, place, table, e[t, i], r, u[t, i])
         if model.full:
-            for i in range(dy - 1, -1, -1):
-                for j in range(i + 1, dy):
+            for k in range(dy - 1, -1, -1):
+                i = int(row[k, PIVOT])
+                for j in range(dy):
                     x = row[j, K + 2 * dx + i]
                     for s in range(width):
                         u[t, i, s] -= x * u[t, j, s]

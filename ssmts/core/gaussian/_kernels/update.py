@@ -26,12 +26,14 @@ LOG_2PI = math.log(2 * math.pi)
 ROUNDING = 1e-14  # a variance that an observation shrinks by this factor is zero
 REDUNDANT = 1e-12  # an innovation variance below this fraction of its terms is zero
 CONTRADICTION = 1e-6  # how far, relative to its terms, an observation may lie from what is known exactly
+EARLY = 0.1  # what must be left of a variance for its entry to be a pivot before its turn by size
 UNSEEN = 1e-9  # a diffuse direction seen by less than this fraction of its size is not seen
 
 # The table of a row of observations has one line for each scalar: the observation and the variance of its noise (made
-# independent of the others if R is full), what became of it, v, S, h P h' + r (differs from S if that is diffuse),
-# then K (n_states), M = P h' (n_states) and C (n_obs), the unit lower triangle of R = C diag(r) C'.
-Y, NOISE, KIND, V, S, TOTAL, K = range(7)
+# independent of the others if R is full), what became of it, v, S, h P h' + r (differs from S if that is diffuse), the entry
+# that was the pivot of that number when R was factored, then K (n_states), M = P h' (n_states) and C (n_obs) with
+# R = C diag(r) C': ones on the diagonal, and else C[i, j] is zero unless j was a pivot before i.
+Y, NOISE, KIND, V, S, TOTAL, PIVOT, K = range(8)
 SKIPPED, ORDINARY, DIFFUSE = 0, 1, 2  # the kinds: missing or redundant, or absorbed in one of two ways
 
 
@@ -58,6 +60,7 @@ def observe(value: Array, model: Model, t: int, y: Array, row: Array) -> None:
     g = noise(model, t)
     for i in range(model.dy):
         row[i, Y] = y[t, i]
+        row[i, V] = abs(y[t, i])
         row[i, NOISE] = value[g + i * (model.dy + 1)]
 
 
@@ -66,7 +69,7 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row:
     """Put y[t], seen through a full R, into `row` as independent observations; False if R is no covariance.
 
     With R = C diag(r) C', the observed entries of C^-1 y have independent noise of variance r and see the rows of C^-1 H,
-    which go to h.
+    which go to h. The terms of an entry without their cancellation are left as V.
     """
     dy, c = model.dy, K + 2 * model.dx
     known = model.H.times == 1 and model.R_times == 1
@@ -75,51 +78,103 @@ def decorrelate(index: Index, value: Array, model: Model, t: int, y: Array, row:
         row[i, Y] = y[t, i]
     if not known and not _factor(index, value, model, t, row, h):
         return False
-    for i in range(dy):
-        for j in range(i):
+    for k in range(dy):
+        i = int(row[k, PIVOT])
+        row[i, V] = abs(row[i, Y])
+        for l in range(k):
+            j = int(row[l, PIVOT])
             if not math.isnan(row[j, Y]):
                 row[i, Y] -= row[i, c + j] * row[j, Y]
+                row[i, V] += abs(row[i, c + j]) * row[j, V]
     return True
 
 
 @rare
 def _factor(index: Index, value: Array, model: Model, t: int, row: Array, h: Array) -> bool:
-    """C, r and C^-1 H for the entries that are observed; lines of C for the others stay those of the identity.
+    """C, r and C^-1 H for the entries that are observed; lines of C for the others are those of the identity.
 
-    What rounding leaves of a pivot that is zero grows by `loss`, the most that cancelled in one before it.
+    Entries are pivots in their order as long as enough is left of their variance, then those of which most is left, so that
+    rounding does not grow, whatever depends on what.
     """
     H, dy, c = model.H, model.dy, K + 2 * model.dx
     R, g = noise(model, t), start(H, t)
-    loss = 1.0
     for e in range(H.size):
         h[e] = value[g + e]
     for i in range(dy):
-        floor = max(REDUNDANT, 10 * ROUNDING * loss)
-        total = value[R + i * dy + i]
-        r = total
-        for j in range(i):
+        row[i, NOISE], row[i, PIVOT] = value[R + i * (dy + 1)], float(i)
+        for j in range(dy):
             row[i, c + j] = 0.0
-            if math.isnan(row[i, Y]) or math.isnan(row[j, Y]):
-                continue
-            x = value[R + i * dy + j]
-            for k in range(j):
-                x -= row[i, c + k] * row[j, c + k] * row[k, NOISE]
-            if row[j, NOISE] == 0.0:
-                if abs(x) > max(CONTRADICTION, math.sqrt(floor)) * math.sqrt(total * value[R + j * dy + j]):
-                    return False
-                continue
-            row[i, c + j] = x / row[j, NOISE]
-            r -= x * row[i, c + j]
-            e = index[H.ptr + i]  # the pattern of a line of H holds those of the lines above it, in the same order
-            for f in range(index[H.ptr + j], index[H.ptr + j + 1]):
-                while index[H.col + e] != index[H.col + f]:
-                    e += 1
-                h[e] -= row[i, c + j] * h[f]
-        if r < -floor * total:
+    for k in range(dy):
+        i = _pivot(value, R, row, k)
+        total = value[R + i * (dy + 1)]
+        if row[i, NOISE] < -REDUNDANT * total:
             return False
-        row[i, NOISE] = 0.0 if r < floor * total else r
-        if row[i, NOISE] > 0.0 and not math.isnan(row[i, Y]):
-            loss = max(loss, total / r)
+        if row[i, NOISE] < REDUNDANT * total:
+            row[i, NOISE] = 0.0
+            _without_rounding(index, value, H, g, row, c, k, h)
+        if math.isnan(row[i, Y]):
+            continue
+        for l in range(k + 1, dy):
+            j = int(row[l, PIVOT])
+            if not math.isnan(row[j, Y]) and not _less_pivot(index, value, H, R, row, c, k, j, h):
+                return False
+    return True
+
+
+@part
+def _pivot(value: Array, R: int, row: Array, k: int) -> int:
+    """Move the pivot of number k to its place among those that are left; what is missing comes last."""
+    dy, best, most = row.shape[0], k, -np.inf
+    for l in range(k, dy):
+        i = int(row[l, PIVOT])
+        total = value[R + i * (dy + 1)]
+        if math.isnan(row[i, Y]):
+            continue
+        left = row[i, NOISE] / total if total > 0.0 else 0.0
+        if left > most:
+            best, most = l, left
+        if left >= EARLY:
+            best = l
+            break
+    chosen = row[best, PIVOT]
+    for l in range(best, k, -1):
+        row[l, PIVOT] = row[l - 1, PIVOT]
+    row[k, PIVOT] = chosen
+    return int(chosen)
+
+
+@rare
+def _without_rounding(index: Index, value: Array, H: Block, g: int, row: Array, c: int, k: int, h: Array) -> None:
+    """Make zero what rounding alone has left of the line of pivot k, which has no noise that would hide it."""
+    i = int(row[k, PIVOT])
+    first = index[H.ptr + i]
+    for e in range(first, index[H.ptr + i + 1]):
+        terms = abs(value[g + e])
+        for l in range(k):
+            j = int(row[l, PIVOT])
+            if row[i, c + j] != 0.0:
+                terms += abs(row[i, c + j] * h[index[H.ptr + j] + e - first])
+        if abs(h[e]) <= ROUNDING * terms:
+            h[e] = 0.0
+
+
+@part
+def _less_pivot(index: Index, value: Array, H: Block, R: int, row: Array, c: int, k: int, j: int, h: Array) -> bool:
+    """Take what pivot k explains from entry j and its line of H; False if a pivot without variance should explain some."""
+    dy, i = row.shape[0], int(row[k, PIVOT])
+    x = value[R + j * dy + i]
+    for l in range(k):
+        before = int(row[l, PIVOT])
+        x -= row[i, c + before] * row[j, c + before] * row[before, NOISE]
+    if row[i, NOISE] == 0.0:
+        return bool(abs(x) <= CONTRADICTION * math.sqrt(value[R + i * (dy + 1)] * value[R + j * (dy + 1)]))
+    if x != 0.0:  # then both belong to one group of correlated entries, of which all lines have the same pattern
+        row[j, c + i] = x / row[i, NOISE]
+        row[j, NOISE] -= x * row[j, c + i]
+        f = index[H.ptr + i]
+        for e in range(index[H.ptr + j], index[H.ptr + j + 1]):
+            h[e] -= row[j, c + i] * h[f]
+            f += 1
     return True
 
 
@@ -156,7 +211,7 @@ def _absorb(
         v, s = row[i, Y], row[i, NOISE]
         if math.isnan(v):
             continue
-        size, most = abs(v), s  # the terms of v and s added up without their cancellation
+        size, most = row[i, V], s  # the terms of v and s added up without their cancellation
         first, stop = index[H.ptr + i], index[H.ptr + i + 1]
         for k in range(n):
             M[k] = 0.0

@@ -9,8 +9,8 @@ from ssmts.core.gaussian._smooth import smooth_one
 RUNG = Rung(
     name="sequential",
     cost="n_obs n_states^2 / 2 a row, and what the non-zero entries of the transition that mix states ask for",
-    claims="every model: time-varying, missing, singular, exact diffuse start; smoothed covariances of an ill conditioned diffuse "
-    "start, or of a proper prior 1e6 times as wide as what remains of it, keep fewer digits than those of the square root",
+    claims="every model: time-varying, missing, singular, exact diffuse start, however ill conditioned; smoothed "
+    "covariances of a proper prior 1e6 times as wide as what remains of it keep fewer digits than those of the square root",
     refuses=lambda job: "",
     loglik=loglik_one,
     filter=filter_one,

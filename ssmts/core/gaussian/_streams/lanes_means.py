@@ -6,7 +6,7 @@ import numpy as np
 
 from ssmts.core.gaussian._kernels.layout import Model, kernel, rare, start, unpack
 from ssmts.core.gaussian._kernels.predict import rotate
-from ssmts.core.gaussian._kernels.update import CONTRADICTION, KIND, LOG_2PI, ORDINARY, SKIPPED, K, S, Y
+from ssmts.core.gaussian._kernels.update import CONTRADICTION, KIND, LOG_2PI, ORDINARY, PIVOT, SKIPPED, K, S, Y
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.gaussian._streams.lanes import LANES
 from ssmts.core.gaussian._streams.stream import moves_from
@@ -61,17 +61,14 @@ def step_means(
                         size[k] -= value[q + e] * m[p, k]
                 for k in range(width):
                     v[(first + k) * dy + i] = size[k]
+        if model.full:
+            _independent(row, c, x, width)
         for i in range(dy):
             if math.isnan(row[i, Y]):
                 if dy == 1:
                     for k in range(width):
                         v[first + k] = np.nan
                 continue
-            if model.full:
-                for j in range(i):
-                    if not math.isnan(row[j, Y]):
-                        for k in range(width):
-                            x[i, k] -= row[i, c + j] * x[j, k]
             _move_lanes(index, model, i, place, row, h, g, m, x, size, width, first, v, loglik)
         for s in range(0, moves.shears.size, 3):
             p, q, e = place[moves.shears[s]], place[moves.shears[s + 1]], moves.shears[s + 2]
@@ -93,6 +90,18 @@ def step_means(
             for j in range(dx):
                 for k in range(width):
                     m[after[j], k] += b[j]
+
+
+@rare
+def _independent(row: Array, c: int, x: Array, width: int) -> None:
+    """The observed lines of C^-1 y, where C starts at column c of `row`."""
+    for a in range(row.shape[0]):
+        i = int(row[a, PIVOT])
+        for b in range(a):
+            j = int(row[b, PIVOT])
+            if not math.isnan(row[i, Y]):
+                for k in range(width):
+                    x[i, k] -= row[i, c + j] * x[j, k]
 
 
 @rare
