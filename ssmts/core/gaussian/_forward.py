@@ -30,6 +30,7 @@ BY_STATES = 16  # gains are kept by states, without the means and covariances th
 AHEAD = 32  # of the predicted rows only what is told of observations
 LIFTED = 8  # gains that are kept may be those of the lifted model, if there is one
 BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
+LOST = 1e-6  # a variance below minus this of its line is not rounding but wrong
 MANY = 48  # states from which on updates of P are held back
 
 
@@ -268,6 +269,9 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
     m, P, A = m[:dx].copy(), P[:dx, :dx].copy(), A[:dx]
     if wrong:
         raise unsound(t, wrong, m, P)
+    if keep & (FILTERED | PREDICTED):
+        for name, covs in (("predicted_cov", trace.predicted_P), ("filtered_cov", trace.P), ("predicted_cov", P[None])):
+            no_negative(name, covs)
     place = np.arange(dx) if by_state else place
     return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, place)
 
@@ -339,6 +343,25 @@ def infinities(diffuse_cov: Array) -> Array:
     both = size[..., None, :] * size[..., None]
     seen = (np.abs(diffuse_cov) > 1e-12 * both) & (both > 0)
     return np.where(seen, np.copysign(np.inf, diffuse_cov), 0.0)
+
+
+def no_negative(name: str, covs: Array, prior: Array | None = None) -> None:
+    """Make variances that are negative by rounding zero, with their covariances; what is too large for that is an error.
+
+    It is measured by the variances in `prior` (n, n_states), or by the lines of the covariances themselves.
+    """
+    variance = np.diagonal(covs, axis1=1, axis2=2)
+    if not (variance < 0).any():
+        return
+    wrong = variance < -LOST * (np.abs(covs).max(axis=2) if prior is None else prior)
+    if wrong.any():
+        row = int(np.argmax(wrong.any(axis=1)))
+        raise NumericalError(
+            f"{name} has the negative variance {variance[row].min():.3g} at row {row}: more digits have cancelled than doubles "
+            'have; method="square_root" keeps twice as many'
+        )
+    kept = variance >= 0
+    covs[~(kept[:, :, None] & kept[:, None, :])] = 0.0
 
 
 def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:

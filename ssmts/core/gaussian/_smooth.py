@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, over_time, run
+from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, dot, no_negative, over_time, run
 from ssmts.core.gaussian._kernels.backward import (
     VAGUE,
     correlate,
@@ -264,6 +264,7 @@ def smooth_pass(
         begun = [part[:rows] for part in out]
         back(packed.layout, packed.values, done.y[:rows], np.arange(dx), 0, own.row, states, own.P, r, ahead.N, *begun)
         add_unknown(packed, start, ahead, states, np.linalg.norm(trace.A, axis=-1), cov[:rows], begun[1], E[:rows])
+    no_negative("smoothed_cov", cov, np.diagonal(trace.P, axis1=1, axis2=2))
     return Smoothed(done, mean, cov, *out[:2], u, E)
 
 

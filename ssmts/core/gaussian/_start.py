@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._forward import FILTERED, GAINS, Pass, begin, infinities, over_time, run
 from ssmts.core.gaussian._kernels.means import NOTHING, means_back, means_forward
-from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, ORDINARY, REDUNDANT, TOTAL, UNSEEN, S, V
+from ssmts.core.gaussian._kernels.update import DIFFUSE, KIND, NOISE, ORDINARY, REDUNDANT, TOTAL, UNSEEN, S, V
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.types import Array, State
 
@@ -63,7 +63,8 @@ def _regressed(packed: Packed, given: Pass, A: Array, share: Array, n_open: int)
     deviation = np.sqrt(table[..., S][seen])
     X, v = e[seen] / deviation[:, None], table[..., V][seen] / deviation
     scale = np.linalg.norm(X, axis=0)
-    alone = np.divide(1.0, scale**2, where=scale > 0, out=2 * share) - share
+    own = np.sum(X[table[..., NOISE][seen] > 0] ** 2, axis=0)  # without noise there is nothing to be smaller than
+    alone = np.divide(1.0, own, where=own > 0, out=2 * share) - share
     scale[scale == 0] = 1.0
     Q, R = np.linalg.qr(X / scale)
     U, size, W = np.linalg.svd(R)

@@ -239,7 +239,9 @@ def _absorb(
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                _resolve(row, i, keep, c, M, m, P, A, rank)
+                if row[i, NOISE] == 0.0 and final > 0:
+                    loss = max(loss, _view(index, H, h, g, place, i, A) / abs(c))
+                _resolve(row, i, keep, c, max(REDUNDANT, ROUNDING * loss), M, m, P, A, rank)
                 continue
         floor = REDUNDANT
         if row[i, NOISE] == 0.0:
@@ -281,7 +283,7 @@ def _absorb(
             count = flush(P, held, count)
             _clean(P, M, inverse)
             if final > 0:
-                _clean_all(P, M, row, min(ROUNDING * loss, REDUNDANT))
+                _clean_all(P, M, row, ROUNDING * loss)
     return loglik, product, rank, count, True
 
 
@@ -365,6 +367,18 @@ def _forget(P: Array, j: int) -> None:
 
 
 @rare
+def _view(index: Index, H: Block, h: Array, g: int, place: Index, i: int, A: Array) -> float:
+    """The size of what observation i would see of A without cancellation."""
+    size = 0.0
+    for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+        norm, j = 0.0, place[index[H.col + e]]
+        for k in range(A.shape[1]):
+            norm += A[j, k] * A[j, k]
+        size += abs(h[g + e]) * math.sqrt(norm)
+    return size
+
+
+@rare
 def _turn(index: Index, H: Block, h: Array, g: int, place: Index, row: Array, i: int, A: Array, rank: int) -> float:
     """Rotate the diffuse columns of A so that observation i sees the last of them alone; returns h times it, 0 if unseen.
 
@@ -403,7 +417,9 @@ def _turn(index: Index, H: Block, h: Array, g: int, place: Index, row: Array, i:
 
 
 @rare
-def _resolve(row: Array, i: int, keep: bool, c: float, M: Array, m: Array, P: Array, A: Array, last: int) -> None:
+def _resolve(
+    row: Array, i: int, keep: bool, c: float, rounding: float, M: Array, m: Array, P: Array, A: Array, last: int
+) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
     n, final = m.size, row.shape[0] - 1
     exact = row[i, NOISE] <= ROUNDING * row[i, TOTAL]
@@ -420,7 +436,7 @@ def _resolve(row: Array, i: int, keep: bool, c: float, M: Array, m: Array, P: Ar
         for l in range(j + 1):
             P[j, l] += x * A[l, last] - z * M[l]
         if exact:
-            if k != 0.0 and abs(P[j, j]) <= REDUNDANT * size:
+            if k != 0.0 and abs(P[j, j]) <= rounding * size:
                 _forget(P, j)
             left, norm = 0.0, 0.0
             for l in range(A.shape[1]):
