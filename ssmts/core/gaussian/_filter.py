@@ -72,10 +72,23 @@ def filter(
     job = serve("filter", ssm, y, inputs, method, state)
     assert job.rung.filter is not None
     if job.rung.batched or job.y.ndim == 2:
-        one: FilterResult = job.rung.filter(job.packed, job.y, inputs, state)
-        return one
-    many: FilterResult = stack(job.each(job.rung.filter, inputs, state))
-    return many
+        done: FilterResult = job.rung.filter(job.packed, job.y, inputs, state)
+    else:
+        done = stack(job.each(job.rung.filter, inputs, state))
+    check_number("the log-likelihood", job.rung.name, np.asarray(done.loglik), np.atleast_2d(done.loglik_t))
+    return done
+
+
+def check_number(what: str, method: str, values: Array, loglik_t: Array | None = None) -> None:
+    """Refuse to hand out what is no number, saying at which row that began if the rows' likelihoods (n_series, n) tell."""
+    if not np.isnan(values).any():
+        return
+    wrong = np.zeros((0, 0), bool) if loglik_t is None else np.isnan(loglik_t)
+    where = f" from row {int(np.argmax(wrong.any(axis=0)))} on" if wrong.any() else ""
+    other = "" if method == "sequential" else ', or pass method="sequential", which names the matrix and the row'
+    raise NumericalError(
+        f"{what} of method={method!r} is not a number{where}, as sums of squares overflow: scale the series and the model{other}"
+    )
 
 
 def filter_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
@@ -153,11 +166,7 @@ def loglik(
         done = job.rung.loglik(job.packed, job.y, inputs, state)
     else:
         done = stack(job.each(job.rung.loglik, inputs, state))
-    if np.isnan(done.loglik).any():
-        raise NumericalError(
-            f"the log-likelihood of method={job.rung.name!r} is not a number, as sums of squares overflow: scale the series and "
-            'the model, or pass method="sequential", which names the matrix and the row'
-        )
+    check_number("the log-likelihood", job.rung.name, np.asarray(done.loglik))
     return done.loglik + (0.0 if diffuse_constant else 0.5 * LOG_2PI * done.n_diffuse)
 
 

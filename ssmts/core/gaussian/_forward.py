@@ -257,7 +257,7 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
             lift.up(b.T).T.copy() if len(b) else np.empty((0, len(lift.sums) + dx)),
             lift.up(m),
             lifted_cov(lift.sums, P),
-            lift.up(A),
+            lift.up_factor(A),
         )
     place = np.arange(len(m))
     rows = 0

@@ -38,6 +38,13 @@ class Lift(NamedTuple):
         """L x, for a vector or the columns of a matrix."""
         return np.concatenate([x, self.sums @ x])
 
+    def up_factor(self, A: Array) -> Array:
+        """L A for a diffuse factor; a sum of which nothing is unknown has no line of rounding."""
+        lines = self.sums @ A
+        size = np.abs(self.sums) @ np.linalg.norm(A, axis=1)
+        lines[np.linalg.norm(lines, axis=1) <= 1e-14 * size] = 0.0
+        return np.concatenate([A, lines])
+
     def down(self, r: Array) -> Array:
         """L'r, where the last axis is that of the lifted states."""
         n = self.sums.shape[1]

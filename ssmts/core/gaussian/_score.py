@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._filter import check_number
 from ssmts.core.gaussian._forward import FILTERED, GAINS, LIFTED, Pass, over_time, run
 from ssmts.core.gaussian._kernels.adjoint import Gradient, Whole, backward
 from ssmts.core.gaussian._ladder import serve
@@ -71,11 +72,16 @@ def score(
     job = serve("score", packed, y, inputs, method, state, names)
     assert job.rung.score is not None
     if job.rung.batched or job.y.ndim == 2:
-        done: tuple[Any, LinearGaussianSSM] = job.rung.score(job.packed, job.y, names, inputs, state)
-        return done
-    parts = job.each(job.rung.score, names, inputs, state)
-    total: Any = (None if fields[0] is None else _sum(fields) for fields in zip(*(gradient for _, gradient in parts)))
-    return np.array([loglik for loglik, _ in parts]), LinearGaussianSSM(*total)
+        logliks, gradient = job.rung.score(job.packed, job.y, names, inputs, state)
+    else:
+        parts = job.each(job.rung.score, names, inputs, state)
+        total: Any = (None if fields[0] is None else _sum(fields) for fields in zip(*(slope for _, slope in parts)))
+        logliks, gradient = np.array([one for one, _ in parts]), LinearGaussianSSM(*total)
+    check_number("the log-likelihood", job.rung.name, np.asarray(logliks))
+    for name in names:
+        field = getattr(gradient, name)
+        check_number(f"the score of {name}", job.rung.name, field.values if isinstance(field, TimeVarying) else field)
+    return logliks, gradient
 
 
 def _sum(fields: tuple[Any, ...]) -> Any:

@@ -6,7 +6,8 @@ from oracles import dense_gaussian as dense
 from oracles import precise_gaussian as precise
 
 from ssmts.core import gaussian
-from ssmts.core.types import TimeVarying
+from ssmts.core.types import LinearGaussianSSM, TimeVarying
+from ssmts.exceptions import NumericalError
 
 KINDS = {
     "one": {"dy": 1, "diffuse": 3},
@@ -78,8 +79,10 @@ def test_filter_smoother_and_likelihood(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_in_a_random_direction(kind):
+    """The seeds that are named have ill conditioned starts."""
     fields = ("transition", "observation", "process_cov", "obs_cov", "initial_mean")
-    for seed in range(1000, 1003):
+    for seed in (*{"one": (24, 1025), "three, states handed on": (50, 1161)}.get(kind, ()), *range(1000, 1003)):
+        tolerance = 1e-7 if 1000 <= seed < 1003 else 1e-4
         packed, y = drawn(kind, seed)
         gradient = gaussian.score(packed, y, fields, method="sequential")[1]
         rng = np.random.default_rng(seed)
@@ -90,4 +93,58 @@ def test_scores_in_a_random_direction(kind):
             change = change + change.swapaxes(-1, -2) if name.endswith("cov") else change
             want = precise.derivative(packed.ssm, y, packed.factor, name, change)
             size = max(np.abs(slope * change).max(), 1.0)
-            assert np.sum(slope * change) == pytest.approx(want, abs=1e-7 * size), (seed, name)
+            assert np.sum(slope * change) == pytest.approx(want, abs=tolerance * size), (seed, name)
+
+
+def exact_model(seed, n=6):
+    """Sensors of which half have no noise, more of them than states or fewer, priors and shocks of any rank; a series with holes.
+
+    Roots are whole numbers, so that covariances have no more than their rank.
+    """
+    rng = np.random.default_rng(seed)
+    dx = int(rng.integers(1, 6))
+    p = int(rng.integers(1, 3 * dx + 1))
+    H = rng.normal(size=(p, dx)) * (rng.random((p, dx)) >= 0.2)
+    if p > 1 and rng.random() < 0.3:
+        H[-1] = H[0]
+    R = rng.uniform(0.2, 2.0, size=p) * (rng.random(p) < 0.5)
+    F = 0.6 * np.eye(dx) + 0.4 * rng.normal(size=(dx, dx)) / np.sqrt(dx)
+    shocks, spread, wide = (
+        rng.integers(-3, 4, size=(dx, int(rng.integers(0, dx + 1)))).astype(float) for _ in range(3)
+    )
+    x, y = spread @ rng.normal(size=spread.shape[1]) + wide @ rng.normal(size=wide.shape[1]), np.empty((n, p))
+    for t in range(n):
+        y[t] = H @ x + np.sqrt(R) * rng.normal(size=p)
+        x = F @ x + shocks @ rng.normal(size=shocks.shape[1])
+    y[rng.random(y.shape) < 0.2] = np.nan
+    diffuse = wide @ wide.T if wide.any() else None
+    return LinearGaussianSSM(F, shocks @ shocks.T, H, np.diag(R), np.zeros(dx), spread @ spread.T, diffuse), y
+
+
+def test_exact_sensors_of_any_rank_are_right_or_refused():
+    refused = 0
+    for seed in range(150):
+        ssm, y = exact_model(seed)
+        packed = gaussian.pack(ssm)
+        try:
+            got, smoothed = (
+                gaussian.filter(packed, y, method="sequential"),
+                gaussian.smooth(packed, y, method="sequential"),
+            )
+        except NumericalError:
+            refused += 1
+            continue
+        want = precise.run(ssm, y, packed.factor)
+        try:
+            assert got.loglik == pytest.approx(want.loglik, rel=1e-7, abs=1e-7)
+            for name in ("predicted", "filtered", "smoothed"):
+                mean, cov = (
+                    getattr(smoothed if name == "smoothed" else got, f"{name}_{part}") for part in ("mean", "cov")
+                )
+                assert (np.diagonal(cov, axis1=1, axis2=2) >= 0).all()
+                known = np.isfinite(np.diagonal(getattr(want, f"{name}_cov"), axis1=1, axis2=2))
+                agree(cov, getattr(want, f"{name}_cov"), 1e-7)
+                agree(mean, getattr(want, f"{name}_mean"), 1e-7, known)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+    assert refused < 10

@@ -8,7 +8,7 @@ from ssmts.components import Composition, DummySeason, Trend
 from ssmts.core import gaussian
 from ssmts.core.gaussian._score import PARAMETERS
 from ssmts.core.types import LinearGaussianSSM, TimeVarying
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, NumericalError
 
 ONE = np.eye(1)
 
@@ -189,3 +189,14 @@ def test_the_derivative_of_the_noise_of_states_that_hand_on_is_the_sum_of_those_
     together = gaussian.score(ssm, y, ("process_cov",), method="sequential")[1].process_cov
     each = gaussian.score(ssm._replace(process_cov=rows), y, ("process_cov",), method="sequential")[1].process_cov
     np.testing.assert_allclose(together, each.values.sum(axis=0), rtol=1e-9, atol=1e-9 * np.abs(together).max())
+
+
+@pytest.mark.parametrize("method", ["sequential", "square_root"])
+def test_a_score_that_is_no_number_is_an_error(method):
+    level = LinearGaussianSSM(ONE, ONE, ONE, ONE, np.zeros(1), 0 * ONE, initial_diffuse_cov=ONE)
+    y = np.cumsum(np.random.default_rng(0).normal(size=(20, 1)), axis=0)
+    assert np.isfinite(gaussian.score(level, y * 1e100, method=method)[1].transition).all()
+    with pytest.raises(
+        NumericalError, match=r"the score of observation .* is not a number, as sums of squares overflow"
+    ):
+        gaussian.score(level, y * 1e200, ("observation",), method=method)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from oracles import dense_gaussian
+from oracles import dense_gaussian, precise_gaussian
 from oracles.decimal_gaussian import exact
 
-from ssmts.components import Composition, Cycle, DummySeason
+from ssmts.components import Composition, Cycle, DummySeason, Level
 from ssmts.core import gaussian
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
 
@@ -151,3 +151,46 @@ def test_roots_know_what_exact_sensors_told_over_rows(seed):
     if found := exact_sensors_over_rows(seed):
         ssm, y = found
         close(gaussian.loglik(ssm, y, method="square_root"), exact(ssm, y).loglik, 1e-6)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+@pytest.mark.parametrize("diffuse", [True, False])
+def test_exact_sensors_of_which_the_first_are_almost_the_same(moves, diffuse):
+    """They tell the states with a condition of up to 2000; what they leave is rounding, in this row and in the next."""
+    for seed in (9, 20, 22, 29):
+        for p, dx in ((6, 3), (12, 3), (8, 4)):
+            ssm, y = exact_sensors(seed, p, dx, moves, diffuse)
+            first = ssm._replace(observation=ssm.observation[:dx], obs_cov=np.zeros((dx, dx)))
+            alone = y[:, :dx] if moves else np.vstack([y[:1, :dx], np.full((len(y) - 1, dx), np.nan)])
+            want = precise_gaussian.run(first, alone, gaussian.pack(first).factor)
+            got = gaussian.filter(ssm, y, method="sequential")
+            close(got.loglik, want.loglik, 1e-8)
+            close(got.filtered_mean, np.linalg.solve(first.observation, y[:, :dx].T).T, 1e-8)
+            assert (np.diagonal(got.filtered_cov, axis1=1, axis2=2) >= 0).all()
+            assert got.filtered_cov.max() < 1e-9
+
+
+@pytest.mark.parametrize("season", [4, 12, 24])
+@pytest.mark.parametrize("trend", [[], [Level()]])
+def test_a_season_of_which_everything_is_unknown_but_its_sum(season, trend):
+    """The next effect, minus the sum of the others, is known from the start: what cancels in it must not be seen as diffuse."""
+    model = Composition([*trend, DummySeason(season)])
+    ssm = model.build(model.start)
+    dx, first = len(ssm.initial_mean), len(ssm.initial_mean) - season + 1
+    A = np.zeros((dx, dx - 1))
+    A[:first, :first] = np.eye(first)
+    A[first:, first:] = (np.eye(season - 1) - np.eye(season - 1, k=-1))[:, :-1]
+    ssm = ssm._replace(initial_diffuse_cov=A @ A.T, initial_cov=0.1 * np.eye(dx))
+    rng = np.random.default_rng(season)
+    y = rng.normal(size=(3 * season, 1))
+    y[rng.random(y.shape) < 0.1] = np.nan
+    want = precise_gaussian.run(ssm, y, A)
+    got = gaussian.filter(ssm, y, method="sequential")
+    assert got.n_diffuse == dx - 1
+    close(got.loglik, want.loglik)
+    close(gaussian.loglik(ssm, y, method="sequential"), want.loglik)
+    close(got.filtered_cov[-1], want.filtered_cov[-1])
+    close(gaussian.smooth(ssm, y, method="sequential").smoothed_cov, want.smoothed_cov)
+    stream, late = gaussian.Stream(ssm), gaussian.FixedLag(ssm, 3)
+    close(sum(stream.step(row) for row in y), want.loglik)
+    close(sum(late.add(t, row).loglik for t, row in enumerate(y)), want.loglik)

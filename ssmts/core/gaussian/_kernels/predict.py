@@ -9,11 +9,13 @@ only the lower triangle is kept.
 transition is a product of steps that scale a line or add a multiple of one line to another, in place.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from ssmts.core.gaussian._kernels.layout import Block, Model, part, rare, start
+from ssmts.core.gaussian._kernels.update import ROUNDING
 from ssmts.core.gaussian._kernels.window import vector
 from ssmts.core.types import Array, Index
 
@@ -90,6 +92,47 @@ def shear_lines(index: Index, value: Array, F: Block, t: int, moves: Moves, A: A
         else:
             for k in range(columns):
                 A[p, k] += x * A[q, k]
+
+
+@rare
+def _move_unknown(index: Index, value: Array, F: Block, t: int, moves: Moves, A: Array, W: Array) -> None:
+    """The shears of F[t] on a diffuse factor, and the lines of its mixed states in W; what cancels but for rounding is zero.
+
+    A season that adds up to zero is unknown, but not its sum: rounding of it must not count as something to be seen.
+    """
+    g, shears, columns, terms = start(F, t), moves.shears, A.shape[1], 0.0
+    for s in range(0, shears.size, 3):
+        p, q, e = moves.place[shears[s]], moves.place[shears[s + 1]], shears[s + 2]
+        x = value[g + e] if e >= 0 else 0.0
+        if s == 0 or shears[s] != shears[s - 3]:
+            terms = _length(A, p, columns)
+        if p == q:
+            terms *= abs(x)
+            for k in range(columns):
+                A[p, k] *= x
+        else:
+            terms += abs(x) * _length(A, q, columns)
+            for k in range(columns):
+                A[p, k] += x * A[q, k]
+        if _length(A, p, columns) <= ROUNDING * terms and (s + 3 >= shears.size or shears[s] != shears[s + 3]):
+            for k in range(columns):
+                A[p, k] = 0.0
+    mix(index, value, F, t, moves, A, columns, W)
+    for a in range(moves.mixed.size):
+        i, terms = moves.mixed[a], 0.0
+        for e in range(index[F.ptr + i], index[F.ptr + i + 1]):
+            terms += abs(value[g + e]) * _length(A, moves.place[index[F.col + e]], columns)
+        if _length(W, a, columns) <= ROUNDING * terms:
+            for k in range(columns):
+                W[a, k] = 0.0
+
+
+@part
+def _length(A: Array, i: int, columns: int) -> float:
+    total = 0.0
+    for k in range(columns):
+        total += A[i, k] * A[i, k]
+    return math.sqrt(total)
 
 
 @part
@@ -172,8 +215,7 @@ def predict(
 ) -> None:
     """From t to t + 1: m <- F m + b, P <- F P F' + V, A <- F A, and the same of the updates held back from P."""
     if rank > 0:
-        shear_lines(index, value, model.F, t, moves, A, A.shape[1])
-        mix(index, value, model.F, t, moves, A, A.shape[1], W)
+        _move_unknown(index, value, model.F, t, moves, A, W)
         for a in range(moves.mixed.size):
             i = moves.place[moves.free[a]]
             for k in range(A.shape[1]):

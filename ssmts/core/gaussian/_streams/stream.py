@@ -340,7 +340,7 @@ class Stream:
         m, P = np.ascontiguousarray(state.mean, np.float64), np.ascontiguousarray(state.cov, np.float64)
         read_in(m, P, empty.sums, flat, room.m)
         if rank:
-            flat[room.A : room.v] = (A if packed.lift is None else packed.lift.up(A)).ravel()
+            flat[room.A : room.v] = (A if packed.lift is None else packed.lift.up_factor(A)).ravel()
         if empty.full:
             flat[room.row : room.h] = np.inf  # no row has been decorrelated
         self._packed, self._which, self._flat = packed, which, flat
