@@ -87,7 +87,6 @@ def test_roots_filter_and_smooth_what_they_claim(method, tolerance, seed):
     assert check_smooth(method, seed, tolerance)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("method", ["scan", "collapsed", "steady"])
 def test_rungs_filter_and_smooth_what_they_claim(method):
     """What the scan gives is checked against the recursion, and refused if it is something else."""
@@ -124,13 +123,13 @@ def test_rungs_treat_a_row_of_probability_zero_alike(seed):
             agreed = np.isfinite(loglik_t)
             close(loglik_t[agreed].sum(), want.loglik_t[agreed].sum())
             assert gaussian.loglik(ssm, y, method=method) == -np.inf
-=======
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_sequential_rung_filters_and_smooths_what_it_claims(seed):
     """Of 2106 exact sensors tell the states over several rows."""
     assert check_filter("sequential", seed, 1e-9)
     assert check_smooth("sequential", seed, 1e-6 if seed == 2106 else 1e-9)
->>>>>>> 704410d (What cancels in a diffuse factor but for rounding is zero, so that the sum of a season is known; a score or filter that is no number is an error; exact sensors of any rank are right or refused)
 
 
 @pytest.mark.parametrize(("method", "tolerance"), [("square_root", 1e-9), ("square_root_single", 1e-4)])
