@@ -8,9 +8,10 @@ from ssmts.core.gaussian._kernels.layout import Model, kernel, rare, start, unpa
 from ssmts.core.gaussian._kernels.predict import rotate
 from ssmts.core.gaussian._kernels.update import CONTRADICTION, KIND, LOG_2PI, ORDINARY, PIVOT, SKIPPED, K, S, Y
 from ssmts.core.gaussian._kernels.window import matrix, vector
-from ssmts.core.gaussian._streams.lanes import LANES
 from ssmts.core.gaussian._streams.stream import moves_from
 from ssmts.core.types import Array, Index
+
+LONG = 2048  # lanes of a block of means alone, which are used once: long lines keep the memory busy
 
 
 @kernel
@@ -32,7 +33,7 @@ def step_means(
     """
     model = unpack(index)
     n, dx, dy, H = loglik.size, model.dx, model.dy, model.H
-    lanes = min(n, LANES)
+    lanes = min(n, LONG)
     g, c = 0 if model.full else start(H, 0), K + 2 * dx
     after = place.copy()
     moves = moves_from(index, model, after)

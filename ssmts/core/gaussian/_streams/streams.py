@@ -11,7 +11,7 @@ from ssmts.core.gaussian._lift import lifted_cov
 from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
 from ssmts.core.gaussian._streams.lanes import LANES, step_lanes
 from ssmts.core.gaussian._streams.lanes_each import step_each
-from ssmts.core.gaussian._streams.lanes_means import step_means
+from ssmts.core.gaussian._streams.lanes_means import LONG, step_means
 from ssmts.core.gaussian._streams.stream import KEEP, PLACE, Stream
 from ssmts.core.types import Array, Index, Innovations, LinearGaussianSSM, State
 from ssmts.exceptions import InputError, NumericalError
@@ -74,7 +74,8 @@ class Streams:
             raise InputError(
                 f"state.mean has the shape {start.mean.shape}: pass {(n_states,)} for all streams, or {(self._n, n_states)}"
             )
-        self._means: Array = _to_lanes(self._up(np.broadcast_to(start.mean, (self._n, n_states))))
+        self._lanes = LONG if start.mean.ndim == 1 else LANES  # of a block of means
+        self._means: Array = _to_lanes(self._up(np.broadcast_to(start.mean, (self._n, n_states))), self._lanes)
         self._covs: Array = np.empty(0)  # lower triangles
         self._factors: Array = np.empty(0)  # (n_streams, n_states, columns) of what is diffuse, by places
         self._ranks: Index = np.zeros(self._n, np.int64)
@@ -186,7 +187,7 @@ class Streams:
         """Give every stream a covariance of its own."""
         assert self._leader is not None
         common, self._leader = self._leader.state, None
-        self._means = _to_lanes(self._up(self._table()))
+        self._means, self._lanes = _to_lanes(self._up(self._table()), LANES), LANES
         self._place = np.arange(len(self._place))
         self._separate(_repeated(common, self._n))
 
@@ -202,7 +203,7 @@ class Streams:
         if self._lift is not None:
             covs = lifted_cov(self._lift.sums, covs)
         lower = np.tril_indices(len(self._place))
-        self._covs = _to_lanes(covs[:, lower[0], lower[1]])
+        self._covs = _to_lanes(covs[:, lower[0], lower[1]], LANES)
         self._ranks = np.array(ranks, np.int64)
         self._factors = np.zeros((n, len(self._place), self._ranks.max()))
         same = bool((self._ranks == self._ranks[0]).all() and (states.diffuse_cov == states.diffuse_cov[0]).all())
@@ -212,7 +213,7 @@ class Streams:
 
     def _table(self) -> Array:
         """Means (n_streams, n_states) in the order of the states."""
-        return _from_lanes(self._means, self._n, len(self._place))[:, self._own]
+        return _from_lanes(self._means, self._n, len(self._place), self._lanes)[:, self._own]
 
     @property
     def _own(self) -> Index:
@@ -227,7 +228,7 @@ class Streams:
             return _repeated(self._leader.state, n)._replace(mean=self._table())
         lower = np.tril_indices(dx)
         covs = np.empty((n, dx, dx))
-        covs[:, lower[0], lower[1]] = _from_lanes(self._covs, n, len(lower[0]))
+        covs[:, lower[0], lower[1]] = _from_lanes(self._covs, n, len(lower[0]), LANES)
         covs[:, lower[1], lower[0]] = covs[:, lower[0], lower[1]]
         covs = covs[:, own][:, :, own]
         ranks: Any = self._ranks.copy()
@@ -240,15 +241,15 @@ def _repeated(state: State, n: int) -> State:
     return State(*[np.repeat(np.asarray(x)[None], n, axis=0) for x in state])  # type: ignore[arg-type]
 
 
-def _to_lanes(table: Array) -> Array:
-    """A table (n_streams, columns) as flat blocks: every column of `LANES` streams is a line."""
+def _to_lanes(table: Array, most: int) -> Array:
+    """A table (n_streams, columns) as flat blocks: every column of so many streams is a line."""
     n, columns = table.shape
-    lanes = min(n, LANES)
+    lanes = min(n, most)
     padded = np.zeros((-(-n // lanes) * lanes, columns))
     padded[:n] = table
     return padded.reshape(-1, lanes, columns).swapaxes(1, 2).ravel()
 
 
-def _from_lanes(flat: Array, n: int, columns: int) -> Array:
+def _from_lanes(flat: Array, n: int, columns: int, most: int) -> Array:
     """The table (n_streams, columns) that lies in flat blocks."""
-    return flat.reshape(-1, columns, min(n, LANES)).swapaxes(1, 2).reshape(-1, columns)[:n].copy()
+    return flat.reshape(-1, columns, min(n, most)).swapaxes(1, 2).reshape(-1, columns)[:n].copy()

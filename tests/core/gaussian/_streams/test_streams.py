@@ -121,3 +121,16 @@ def test_an_explosive_model_names_the_stream(shared):
     streams.step([1.0, 2.0])
     with pytest.raises(NumericalError, match="stream"):
         streams.step([1.0, 2.0])
+
+
+def test_more_streams_than_a_block_of_means_holds():
+    rng, one = np.random.default_rng(0), np.eye(1)
+    model = LinearGaussianSSM(np.array([[1.0, 1.0], [0.0, 0.9]]), np.eye(2), np.eye(1, 2), one, np.zeros(2), np.eye(2))
+    together, apart = (Streams(model, 4500, shared=shared) for shared in (True, False))
+    y = rng.normal(size=(5, 4500))
+    y[3, 4444] = np.nan
+    for t, row in enumerate(y):
+        for got, want in zip(together.step(row), apart.step(row)):
+            np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(together.states.mean, apart.states.mean, rtol=1e-10, atol=1e-12)
+        assert together.shared == (t < 3)
