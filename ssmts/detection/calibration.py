@@ -23,6 +23,7 @@ SHAPE_MEAN, SHAPE_SD = (
 STEEPEST = 3.0  # largest shape
 REJECTED = 0.01  # expected number of training rows beyond a score that is set aside as an outlier
 GAPS = 4  # widest gaps tried
+RESOLVED = 1e-3  # scores below are as good as zero: those of exact readings are rounding, whose size tells nothing
 
 
 class Calibration(NamedTuple):
@@ -71,9 +72,10 @@ def calibrate(scores: Array, contamination: float) -> Calibration:
 
 def _column(scores: Array, contamination: float) -> tuple[Array, float, float, float, float, float]:
     ordered = np.sort(scores[~np.isnan(scores)])
+    ordered[ordered < RESOLVED] = 0.0
     kept = ordered[: len(ordered) - _outliers(ordered, contamination)]
     n = len(kept)
-    threshold = float(kept[n - 1 - _tail_size(n)]) if n else 0.0
+    threshold = max(float(kept[n - 1 - _tail_size(n)]), RESOLVED) if n else 0.0
     excesses = kept[kept > threshold] - threshold
     body = np.unique(kept[(kept > 0) & (kept <= threshold)])
     at_least = np.log((n - np.searchsorted(kept, body)) / (n + 1))

@@ -264,7 +264,9 @@ def smooth_pass(
         begun = [part[:rows] for part in out]
         back(packed.layout, packed.values, done.y[:rows], np.arange(dx), 0, own.row, states, own.P, r, ahead.N, *begun)
         add_unknown(packed, start, ahead, states, np.linalg.norm(trace.A, axis=-1), cov[:rows], begun[1], E[:rows])
-    no_negative("smoothed_cov", cov, np.diagonal(trace.P, axis1=1, axis2=2))
+    before = np.diagonal(trace.P, axis1=1, axis2=2).copy()
+    before[: len(trace.A)] += np.square(np.linalg.norm(trace.A, axis=-1))  # what is infinite has the size of its factor
+    no_negative("smoothed_cov", cov, before)
     return Smoothed(done, mean, cov, *out[:2], u, E)
 
 
