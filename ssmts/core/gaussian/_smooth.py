@@ -1,6 +1,7 @@
 """The smoother: states and disturbances given the whole series, by one pass back over the stored gains."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +25,11 @@ from ssmts.core.gaussian._kernels.layout import start as row_start
 from ssmts.core.gaussian._kernels.predict import new_moves
 from ssmts.core.gaussian._kernels.update import KIND, NOISE, SKIPPED, K, S, clear_row, decorrelate
 from ssmts.core.gaussian._kernels.window import matrix, vector
-from ssmts.core.gaussian._ladder import serve, stack
+from ssmts.core.gaussian._ladder import Rung, rung, serve, stack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._start import add_unknown, begin_diffuse, look_ahead
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
+from ssmts.exceptions import NumericalError
 
 ZERO = 1e-14  # a variance of an estimate below this fraction of the prior one is zero but for rounding
 
@@ -213,10 +215,28 @@ def smooth(
     job = serve("smooth", ssm, y, inputs, method, state)
     assert job.rung.smooth is not None
     if job.rung.batched or job.y.ndim == 2:
-        one: SmoothResult = job.rung.smooth(job.packed, job.y, inputs, state)
+        one: SmoothResult = _smoother(job.rung, method)(job.packed, job.y, inputs, state)
         return one
-    many: SmoothResult = stack(job.each(job.rung.smooth, inputs, state))
+    many: SmoothResult = stack(job.each(_smoother(job.rung, method), inputs, state))
     return many
+
+
+def _smoother(chosen: Rung, method: str) -> Callable[..., Any]:
+    """The smoother of a rung; where "auto" took the sequential one and digits are lost, roots keep twice as many."""
+    serves = chosen.smooth
+    assert serves is not None
+    if method != "auto" or chosen.name != "sequential":
+        return serves
+
+    def either(*call: Any) -> Any:
+        try:
+            return serves(*call)
+        except NumericalError:
+            roots = rung("square_root").smooth
+            assert roots is not None
+            return roots(*call)
+
+    return either
 
 
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
