@@ -29,7 +29,6 @@ from ssmts.core.gaussian._ladder import Rung, rung, serve, stack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._start import add_unknown, begin_diffuse, look_ahead
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
-from ssmts.exceptions import NumericalError
 
 ZERO = 1e-14  # a variance of an estimate below this fraction of the prior one is zero but for rounding
 
@@ -213,30 +212,19 @@ def smooth(
     array([1.75, 2.5 , 3.25])
     """
     job = serve("smooth", ssm, y, inputs, method, state)
-    assert job.rung.smooth is not None
+    rank = job.packed.start.rank if state is None else state.rank
     if job.rung.batched or job.y.ndim == 2:
-        one: SmoothResult = _smoother(job.rung, method)(job.packed, job.y, inputs, state)
+        one: SmoothResult = _smoother(job.rung, method, rank)(job.packed, job.y, inputs, state)
         return one
-    many: SmoothResult = stack(job.each(_smoother(job.rung, method), inputs, state))
+    many: SmoothResult = stack(job.each(_smoother(job.rung, method, rank), inputs, state))
     return many
 
 
-def _smoother(chosen: Rung, method: str) -> Callable[..., Any]:
-    """The smoother of a rung; where "auto" took the sequential one and digits are lost, roots keep twice as many."""
-    serves = chosen.smooth
+def _smoother(chosen: Rung, method: str, rank: int) -> Callable[..., Any]:
+    """The smoother of a rung; where "auto" took the sequential one, roots serve starts on which that loses digits."""
+    serves = rung("square_root").smooth if method == "auto" and chosen.name == "sequential" and rank else chosen.smooth
     assert serves is not None
-    if method != "auto" or chosen.name != "sequential":
-        return serves
-
-    def either(*call: Any) -> Any:
-        try:
-            return serves(*call)
-        except NumericalError:
-            roots = rung("square_root").smooth
-            assert roots is not None
-            return roots(*call)
-
-    return either
+    return serves
 
 
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:
