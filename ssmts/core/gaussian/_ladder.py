@@ -29,8 +29,8 @@ RUNGS = (
     "precision",
     "scan",
 )
-# in which "auto" asks: the fastest first; rungs that are not here serve by name only
-ORDER = ("shared", "schur", "steady", "collapsed", "sequential")
+# in which "auto" asks: roots where others would lose digits, then the fastest first; rungs that are not here serve by name only
+ORDER = ("square_root", "shared", "schur", "steady", "collapsed", "sequential")
 
 
 class Job(NamedTuple):

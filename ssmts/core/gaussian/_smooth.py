@@ -1,7 +1,6 @@
 """The smoother: states and disturbances given the whole series, by one pass back over the stored gains."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from ssmts.core.gaussian._kernels.layout import start as row_start
 from ssmts.core.gaussian._kernels.predict import new_moves
 from ssmts.core.gaussian._kernels.update import KIND, NOISE, SKIPPED, K, S, clear_row, decorrelate
 from ssmts.core.gaussian._kernels.window import matrix, vector
-from ssmts.core.gaussian._ladder import Rung, rung, serve, stack
+from ssmts.core.gaussian._ladder import serve, stack
 from ssmts.core.gaussian._pack import Packed
 from ssmts.core.gaussian._start import add_unknown, begin_diffuse, look_ahead
 from ssmts.core.types import Array, Index, LinearGaussianSSM, SmoothResult, State
@@ -212,19 +211,12 @@ def smooth(
     array([1.75, 2.5 , 3.25])
     """
     job = serve("smooth", ssm, y, inputs, method, state)
-    rank = job.packed.start.rank if state is None else state.rank
+    assert job.rung.smooth is not None
     if job.rung.batched or job.y.ndim == 2:
-        one: SmoothResult = _smoother(job.rung, method, rank)(job.packed, job.y, inputs, state)
+        one: SmoothResult = job.rung.smooth(job.packed, job.y, inputs, state)
         return one
-    many: SmoothResult = stack(job.each(_smoother(job.rung, method, rank), inputs, state))
+    many: SmoothResult = stack(job.each(job.rung.smooth, inputs, state))
     return many
-
-
-def _smoother(chosen: Rung, method: str, rank: int) -> Callable[..., Any]:
-    """The smoother of a rung; where "auto" took the sequential one, roots serve starts on which that loses digits."""
-    serves = rung("square_root").smooth if method == "auto" and chosen.name == "sequential" and rank else chosen.smooth
-    assert serves is not None
-    return serves
 
 
 def smooth_one(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> SmoothResult:

@@ -8,7 +8,7 @@ from oracles import decimal_gaussian
 from oracles import dense_gaussian as dense
 
 from ssmts.core import gaussian
-from ssmts.core.gaussian._ladder import Job, rung
+from ssmts.core.gaussian._ladder import Job, choose, rung
 from ssmts.core.types import TimeVarying
 from ssmts.exceptions import NumericalError
 
@@ -137,6 +137,18 @@ def test_the_sequential_rung_filters_and_smooths_what_it_claims(seed):
 def test_roots_keep_their_digits_after_a_wide_prior(method, tolerance, seed):
     check_filter(method, seed, tolerance, 1e6)
     check_smooth(method, seed, tolerance, 1e6)
+
+
+@pytest.mark.parametrize("seed", [28, 42, 47, 51, 63, 69, 74])
+def test_automatic_smoothers_keep_their_digits_after_a_wide_prior(seed):
+    """Of each of these the sequential rung loses more than 1e-9."""
+    ssm, y = model(seed, 1e6)
+    job = Job("smooth", gaussian.pack(ssm, len(y)), y, None, None, ())
+    assert choose("auto", job).name == "square_root"
+    got, want = gaussian.smooth(ssm, y), truth(seed, 1e6)
+    dx = got.smoothed_mean.shape[1]
+    agree(got.smoothed_mean, got.smoothed_cov, want.smoothed_mean[:, :dx], want.smoothed_cov[:, :dx, :dx], 1e-9)
+    assert choose("auto", job._replace(task="filter")).name != "square_root"
 
 
 @pytest.mark.parametrize("seed", range(60, 75))

@@ -26,6 +26,10 @@ from ssmts.exceptions import InputError, NumericalError
 # room for what exact sensors magnify over several rows.
 ROUNDINGS: dict[type, float] = {np.float64: 2000.0, np.float32: 20.0}
 
+# A proper prior so much wider than the noise that it is seen through costs other smoothers more than 1e-9: what remains of it is
+# the difference of numbers as large as its square.
+WIDE = 300.0
+
 
 class Way(NamedTuple):
     """What a pass leaves for the way back; an array without rows is not kept."""
@@ -238,9 +242,21 @@ def _out_of_range(kind: type, job: Job) -> str:
     return ""
 
 
+def pays(job: Job) -> bool:
+    """Whether a smoother starts from a proper prior so wide that the other rungs lose digits of what remains of it."""
+    if job.task != "smooth":
+        return False
+    ssm, start = job.packed.ssm, job.packed.start if job.state is None else job.state
+    seen, moved = (
+        np.diagonal(over_time(x, job.packed.n_times), axis1=1, axis2=2) for x in (ssm.obs_cov, ssm.process_cov)
+    )
+    noise = seen[seen > 0].min() if (seen > 0).any() else moved.max(initial=0.0)
+    return bool(np.diagonal(start.cov).max(initial=0.0) > WIDE * noise > 0)
+
+
 RUNG = rung_of(
     "square_root",
     np.float64,
     "every model, as the sequential rung does, with covariances that cannot lose their sign; smoothers keep 1e-9 after an ill "
     "conditioned diffuse start and after a proper prior with variances 1e6 times those of what is seen, too",
-)
+)._replace(pays=pays)
