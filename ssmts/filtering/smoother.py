@@ -15,10 +15,11 @@ from .._containers import FloatArray
 from ..base import BaseForecaster
 from ..core.gaussian import Packed, pack, sample, smooth
 from ..core.gaussian._forward import over_time
+from ..core.gaussian._pack import takes_inputs
 from ..core.types import Array, LinearGaussianSSM, SmoothResult, State
 from ..exceptions import InputError, InputTypeError, TooShortError
 from ..forecasting._structural_unit import prior, serving
-from ..forecasting.joint import JointForecaster, ready, takes_inputs
+from ..forecasting.joint import JointForecaster, ready
 from ..forecasting.structural import StructuralForecaster
 from ..panel import read_future
 from .kalman import KalmanFilter

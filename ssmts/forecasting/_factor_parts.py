@@ -9,9 +9,10 @@ import pandas as pd
 
 from .._containers import FloatArray
 from ..core.gaussian import smooth
+from ..core.gaussian._pack import takes_inputs
 from ._decomposition import Decomposition
 from ._factor_model import FactorParams, layout_of, widths
-from .joint import JointUnit, ready, takes_inputs
+from .joint import JointUnit, ready
 
 OWN = "idiosyncratic"
 

@@ -15,6 +15,7 @@ from .._containers import FloatArray
 from ..base import BaseForecaster, Capabilities
 from ..core.gaussian import Packed, filter, forecast, pack, simulate, smooth
 from ..core.gaussian._forward import over_time, run
+from ..core.gaussian._pack import takes_inputs
 from ..core.types import FilterResult, LinearGaussianSSM, SmoothResult, State, TimeVarying
 from ..distributions import Distribution, Gaussian
 from ..exceptions import FutureRowsError, InputError, SsmtsError, UnknownSeriesError
@@ -62,11 +63,6 @@ def ready(ssm: LinearGaussianSSM, row: int) -> Packed:
         return _packed(_Same(ssm))
     later: Any = (TimeVarying(f.values[row:]) if isinstance(f, TimeVarying) else f for f in ssm)
     return pack(LinearGaussianSSM(*later))
-
-
-def takes_inputs(ssm: LinearGaussianSSM) -> bool:
-    """Whether a model has inputs."""
-    return ssm.input_matrix is not None or ssm.feedthrough is not None
 
 
 def started(ssm: LinearGaussianSSM, y: FloatArray, X: FloatArray | None, **more: Any) -> JointUnit:

@@ -21,7 +21,7 @@ from ssmts.core.gaussian._kernels.update import (
 )
 from ssmts.core.gaussian._kernels.window import matrix, vector
 from ssmts.core.gaussian._lift import lifted_cov
-from ssmts.core.gaussian._pack import Packed, diffuse_factor
+from ssmts.core.gaussian._pack import Packed, diffuse_factor, takes_inputs
 from ssmts.core.types import Array, Index, LinearGaussianSSM, State, TimeVarying
 from ssmts.exceptions import InputError, InputTypeError, NumericalError
 
@@ -280,12 +280,17 @@ def begin(packed: Packed, state: State | None) -> tuple[Array, Array, Array]:
     """Mean, covariance and diffuse factor to start from, free to be overwritten."""
     if state is None:
         return packed.start.mean.copy(), packed.start.cov.copy(), packed.factor.copy()
+    check_state(packed, state)
+    factor = diffuse_factor(state.diffuse_cov, state.rank) if state.rank else np.empty((len(state.mean), 0))
+    return state.mean.copy(), state.cov.copy(), factor
+
+
+def check_state(packed: Packed, state: State) -> None:
+    """Refuse what is no state of the model."""
     if not isinstance(state, State):
         raise InputTypeError(f"state is of type {type(state).__name__}: pass a State, such as the .state of a filter")
     if state.mean.shape != packed.start.mean.shape:
         raise InputError(f"the state has {len(state.mean)} entries, but the model has {len(packed.start.mean)} states")
-    factor = diffuse_factor(state.diffuse_cov, state.rank) if state.rank else np.empty((len(state.mean), 0))
-    return state.mean.copy(), state.cov.copy(), factor
 
 
 def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array, Array]:
@@ -310,11 +315,11 @@ def drive(packed: Packed, y: Array, inputs: npt.ArrayLike | None) -> tuple[Array
 
 def check_inputs(ssm: LinearGaussianSSM, inputs: npt.ArrayLike | None) -> None:
     """Refuse inputs that the model does not take, and their absence where it does."""
-    wanted = ssm.input_matrix is not None or ssm.feedthrough is not None
+    wanted = takes_inputs(ssm)
     if wanted and inputs is None:
         raise InputError("the model has input_matrix or feedthrough: pass inputs, one row of numbers for each row of y")
     if not wanted and inputs is not None:
-        raise InputError("the model takes no inputs: give it an input_matrix or a feedthrough, or pass none")
+        raise InputError("the model takes no inputs: pass inputs exactly if it has an input_matrix or a feedthrough")
 
 
 def over_time(field: Any, n: int) -> Array:

@@ -169,6 +169,11 @@ def _lifted(
     return Lift(sums, F, moves, noise, *_flatten(sizes | {"x": sizes["x"] + len(sums)}, [F, moves, noise, *parts[3:]]))
 
 
+def takes_inputs(ssm: LinearGaussianSSM) -> bool:
+    """Whether a model has inputs."""
+    return ssm.input_matrix is not None or ssm.feedthrough is not None
+
+
 def is_full(obs_cov: Array) -> bool:
     """Whether observation noises are correlated in some row."""
     return obs_cov.shape[1] > 1 and bool(np.any(np.tril(obs_cov, -1)))

@@ -28,7 +28,7 @@ from ssmts.core.gaussian._filter import loglik_one
 from ssmts.core.gaussian._kernels.recursion import CLEAR, likelihood, likelihood_score
 from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
-from ssmts.core.gaussian._pack import VALUES, Packed
+from ssmts.core.gaussian._pack import VALUES, Packed, takes_inputs
 from ssmts.core.gaussian._rungs.reduction import Reduction, autocovariances, is_settled, level, reduction
 from ssmts.core.gaussian._score import score_one
 from ssmts.core.types import Array, LinearGaussianSSM, State, TimeVarying
@@ -59,7 +59,7 @@ def _refuses(job: Job) -> str:
         return "the recursion starts from the model's own prior"
     if any(isinstance(field, TimeVarying) for field in ssm):
         return "the model changes with time"
-    if ssm.input_matrix is not None or ssm.feedthrough is not None:
+    if takes_inputs(ssm):
         return "the model has inputs"
     if math.isnan(np.vdot(y, y)):
         return "values are missing"

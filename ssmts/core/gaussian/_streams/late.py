@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ssmts.core.gaussian._pack import Packed, pack
+from ssmts.core.gaussian._pack import Packed, pack, takes_inputs
 from ssmts.core.gaussian._streams.step import step
 from ssmts.core.types import Array, ContinuousSSM, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError, TimeIndexError
@@ -91,7 +91,7 @@ class FixedLag:
                 raise InputError(f"{name} is {value!r}: pass a {'whole ' if whole else ''}number, a lag of at least 0")
         self._ssm = ssm if isinstance(ssm, ContinuousSSM) else pack(ssm)
         packed = pack(ssm.discretise(0.0)) if isinstance(ssm, ContinuousSSM) else pack(ssm)
-        if packed.ssm.input_matrix is not None or packed.ssm.feedthrough is not None:
+        if takes_inputs(packed.ssm):
             raise InputError(
                 "the model has inputs: rows that are not there yet would need theirs. Use Stream, in order"
             )

@@ -15,6 +15,7 @@ from ssmts.core.gaussian._filter import observed
 from ssmts.core.gaussian._forward import (
     BAD_NOISE,
     BAD_VARIANCE,
+    check_state,
     drive,
     infinities,
     innovate,
@@ -26,7 +27,7 @@ from ssmts.core.gaussian._kernels.layout import Model, kernel, noise, part, star
 from ssmts.core.gaussian._kernels.predict import Moves, predict
 from ssmts.core.gaussian._kernels.update import K, absorb, decorrelate, observe
 from ssmts.core.gaussian._kernels.window import cube, matrix, vector
-from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack
+from ssmts.core.gaussian._pack import Packed, diffuse_factor, pack, takes_inputs
 from ssmts.core.types import Array, Index, Innovation, LinearGaussianSSM, State
 from ssmts.exceptions import InputError
 
@@ -246,7 +247,7 @@ def _empty(packed: Packed, rank: int) -> Empty:
     room = room_of(dx, dy, rank, int(layout[12]) if full else 0, 3 * dx if mixed else 1)
     which, head = np.arange(-PLACE, dx), np.zeros(room.m)
     which[:PLACE] = rank, rank, min(len(packed.offset), 1), 0, 0
-    driven = model.input_matrix is not None or model.feedthrough is not None
+    driven = takes_inputs(model)
     if model.obs_offset is not None and not driven:
         head[room.d : room.b] = over_time(model.obs_offset, 1)[0]
     if len(packed.offset):
@@ -326,12 +327,9 @@ class Stream:
         A = packed.factor
         if state is None:
             state = packed.start
-        elif state.mean.shape != packed.start.mean.shape:
-            raise InputError(
-                f"the state has {len(state.mean)} entries, but the model has {len(packed.start.mean)} states"
-            )
-        elif state.rank:
-            A = diffuse_factor(state.diffuse_cov, state.rank)
+        else:
+            check_state(packed, state)
+            A = diffuse_factor(state.diffuse_cov, state.rank) if state.rank else A
         rank = state.rank
         empty: Empty = packed.derived.get(("stream", rank)) or _empty(packed, rank)
         room = empty.room

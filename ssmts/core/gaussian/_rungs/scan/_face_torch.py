@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ssmts.core.gaussian._forward import check_inputs
 from ssmts.core.gaussian._rungs.scan import _torch as scan
 from ssmts.core.gaussian._rungs.scan._elements_torch import Tensor, root
 from ssmts.core.types import FilterResult, LinearGaussianSSM, SmoothResult, State, TimeVarying
@@ -270,8 +271,7 @@ def tensors(ssm: LinearGaussianSSM, y: Tensor, inputs: Tensor | None, form: str 
         )
     if torch.isinf(y).any():
         raise InputError("y is infinite somewhere: missing values are NaN")
-    if (inputs is None) != (ssm.input_matrix is None and ssm.feedthrough is None):
-        raise InputError("the model and the call must agree: pass inputs exactly if it has input_matrix or feedthrough")
+    check_inputs(ssm, inputs)
     u = None if inputs is None else (inputs if inputs.ndim == 3 else inputs[None])[..., None]
     n = y.shape[-2]
     y = (y if y.ndim == 3 else y[None])[..., None]
