@@ -443,6 +443,7 @@ def test_errors_of_the_call(nile):
         (lambda: gaussian.forecast(level(), gaussian.pack(level()).start, 0), "horizon is 0"),
         (lambda: gaussian.forecast(level(), gaussian.pack(trend(1.0, 1.0, 1.0)).start, 1), "the state has 2 entries"),
         (lambda: gaussian.step(level(), gaussian.pack(level()).start, [1.0, 2.0]), "y_row is"),
+        (lambda: gaussian.step(level(), nile, [1.0]), "state is of type ndarray"),
     ):
         with pytest.raises((InputError, InputTypeError), match=words):
             call()

@@ -262,7 +262,7 @@ def _empty(packed: Packed, rank: int) -> Empty:
 
 def onward(packed: Packed, state: State, y: Array) -> tuple[State, Array, Array, float] | None:
     """The state after a row, what was new in it, its covariance and log-likelihood, in one call; None where `Stream` has to say."""
-    if state.rank:
+    if type(state) is not State or state.rank:
         return None
     empty: Empty = packed.derived.get(("stream", 0)) or _empty(packed, 0)
     n, dy = empty.n_states, empty.n_obs
