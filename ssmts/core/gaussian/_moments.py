@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian._filter import loglik
 from ssmts.core.gaussian._forward import over_time, series
-from ssmts.core.gaussian._ladder import stack
+from ssmts.core.gaussian._ladder import Job, rung, stack
 from ssmts.core.gaussian._pack import Packed, pack
 from ssmts.core.gaussian._rungs.shared import groups
 from ssmts.core.gaussian._score import score_one
@@ -121,6 +121,10 @@ def _moments(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: Stat
             f"the series leaves {done.forward.state.rank} diffuse direction(s) undetermined: "
             "pass more rows, or a proper prior"
         )
+    roots = rung("square_root")
+    if roots.smooth is not None and roots.pays(Job("smooth", packed, y, state, inputs, ())):  # as `smooth` does
+        mean, cov = roots.smooth(packed, y, inputs, state)[:2]
+        done = done._replace(mean=mean, cov=cov)
     return SmoothedMoments(done.forward.loglik, done.mean, done.cov, _lag_one(packed, y, state, done))
 
 
