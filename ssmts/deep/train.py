@@ -1,35 +1,38 @@
 """The training loop of all deep estimators.
 
-An epoch draws its order and its dropout from the seed and its own number, so that a run that was cut off and goes on from its last
-checkpoint ends at the same weights as one that was not.
+An epoch draws its order, and a step its dropout, from the seed and their own numbers, so that a run that was cut off and goes on from
+its last checkpoint ends at the same weights as one that was not: to the last bit on the CPU with as many threads.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import os
-import secrets
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..exceptions import InputError, NumericalError, PersistError
-from .windows import Batch, Windows
+from ..exceptions import InputError, NumericalError
+from . import _checkpoint as checkpoints
+from ._machine import device_of, memory_named, threads
+from ._optimiser import parameter_groups, rate_factor
+from .windows import Batch, IntArray, Order, Sampling, Windows
+
+__all__ = ["History", "TrainOptions", "device_of", "mean_loss", "train"]
 
 Loss = Callable[[Any, Batch], Tensor]
+
+# Steps between looks at the losses on CUDA: each look waits for the device. A look says which step it was all the same.
+_UNSEEN = 32
+_ASIDE = ("device", "n_threads", "progress")  # options that a run may change when it goes on
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,16 @@ class TrainOptions:
     learning_rate : float
         Of AdamW at its height: after a linear rise over the first tenth of the steps, before a cosine down to a hundredth.
     weight_decay : float
-        Of weight matrices; what a network's `parameter_groups` leaves out does not decay.
+        Of weight matrices; see `parameter_groups` for what does not decay.
     batch_size : int
-        Windows in a step.
+        Windows in a step, at most: an epoch is cut into steps of about the same size.
     max_epochs : int
     batches_per_epoch : int
         An epoch ends after so many steps, or when all windows were drawn.
     patience : int
         Epochs without a better validation loss until training stops.
     gradient_clip : float
-        Norm that the gradient is cut to.
+        Norm that the gradient is cut to; infinity leaves it.
     average : float
         Decay of the running mean of the weights that is validated and kept; 0 keeps the weights themselves.
     device : str
@@ -62,6 +65,13 @@ class TrainOptions:
     seed : int
     progress : bool
         Show a bar.
+    sampling : {"windows", "series"}
+        Whether all windows are visited alike, or all series; see `Order`.
+
+    Raises
+    ------
+    InputError
+        An option out of its range.
     """
 
     learning_rate: float = 4e-3
@@ -77,6 +87,21 @@ class TrainOptions:
     mixed_precision: bool = True
     seed: int = 0
     progress: bool = False
+    sampling: Sampling = "windows"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "batches_per_epoch", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1; received {getattr(self, name)!r}.")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0; received {getattr(self, name)!r}.")
+        if not 0 <= self.average < 1 or not self.weight_decay >= 0:
+            raise InputError(
+                f"average must be from 0 to below 1, weight_decay 0 or more; received {self.average!r}, {self.weight_decay!r}."
+            )
+        if self.sampling not in get_args(Sampling):
+            raise InputError(f"sampling must be 'windows' or 'series'; received {self.sampling!r}.")
 
 
 class History(NamedTuple):
@@ -85,7 +110,7 @@ class History(NamedTuple):
     train: tuple[float, ...]  # mean loss of each epoch
     validation: tuple[float, ...]  # loss after each epoch; empty without validation windows
     best_epoch: int  # whose weights were kept, counted from 0
-    seconds: float
+    seconds: float  # also those before an interruption
     stopped_early: bool
 
 
@@ -97,21 +122,28 @@ def train(
     options: TrainOptions,
     *,
     checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_steps: int | None = None,
 ) -> History:
     """Fit a network to windows.
+
+    The state of torch's generators, and its number of threads, are what they were afterwards.
 
     Parameters
     ----------
     network : Module
         Trained in place, and left on its device in evaluation mode, with the weights of the best validation loss, or the last ones.
     loss : callable
-        ``loss(network, batch)``, a mean over the batch.
+        ``loss(network, batch)``, a mean over the batch. `network` is in training mode for the one, in evaluation mode for the other
+        windows.
     windows : Windows
     validation : Windows or None
         Later in time; without them all epochs are run.
     options : TrainOptions
     checkpoint : path, optional
-        File that is written after each epoch, and from which a run of the same data and options goes on.
+        File that is written after each epoch, and from which a run of the same data and options goes on. It stays when the run has
+        ended: the next such run ends at once.
+    checkpoint_steps : int, optional
+        Write it after every so many steps, too; for epochs that take long.
 
     Returns
     -------
@@ -120,41 +152,34 @@ def train(
     Raises
     ------
     NumericalError
-        The loss is no finite number any more; names the step.
+        The loss or its gradient is no finite number any more; names the step.
     InputError
         There is no window, no CUDA where it was asked for, or not enough memory; names the argument to change.
     PersistError
         The checkpoint is of another run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> windows = Windows([np.sin(np.arange(200.0))[:, None]], None, 2, 1, first=2)
+    >>> network = nn.Linear(2, 1, bias=False)
+    >>> options = TrainOptions(0.1, 0.0, max_epochs=100)
+    >>> history = train(network, lambda f, b: (f(b.context) - b.target).square().mean(), windows, None, options)
+    >>> network.weight.data.round(decimals=2)  # sin(t + 1) = 2 cos(1) sin(t) - sin(t - 1)
+    tensor([[-1.0000,  1.0800]])
     """
     if not len(windows):
         raise InputError("There is no window to train on: no rows with a value ahead of one with a value before.")
     device = device_of(options.device)
-    with _threads(options.n_threads), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            return _Run(network.to(device), loss, windows, validation, options, device, checkpoint).run()
-        except torch.OutOfMemoryError as error:
-            raise InputError(
-                f"Training ran out of memory on {device} with batch_size={options.batch_size} and a context of "
-                f"{windows.context_length} rows. Lower batch_size first, then width or context_length. ({error})"
-            ) from error
-
-
-def device_of(name: str) -> torch.device:
-    """Device by its name; "auto" is CUDA where it is, else the CPU.
-
-    Parameters
-    ----------
-    name : str
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device must be 'auto', 'cpu' or 'cuda'; received {name!r}.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device is {name!r}, and torch finds no CUDA device here. Pass device='auto' or 'cpu'.")
-    return device
+    advice = (
+        f"Training ran out of memory on {device} with batch_size={options.batch_size} and a context of "
+        f"{windows.context_length} rows. Lower batch_size first, then width or context_length."
+    )
+    generators = [device] if device.type == "cuda" else []
+    with threads(options.n_threads), torch.random.fork_rng(generators), memory_named(advice):
+        path = None if checkpoint is None else Path(checkpoint)
+        return _Run(network.to(device), loss, windows, validation, options, device, path, checkpoint_steps).run()
 
 
 class _Run:
@@ -168,93 +193,117 @@ class _Run:
         validation: Windows | None,
         options: TrainOptions,
         device: torch.device,
-        checkpoint: str | os.PathLike[str] | None,
+        checkpoint: Path | None,
+        checkpoint_steps: int | None,
     ) -> None:
         self.network, self.loss, self.windows, self.options, self.device = network, loss, windows, options, device
         self.validation = validation if validation is not None and len(validation) else None
-        self.checkpoint = None if checkpoint is None else Path(checkpoint)
-        groups = getattr(network, "parameter_groups", _one_group)(options.learning_rate, options.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups)
+        self.checkpoint, self.checkpoint_steps = checkpoint, checkpoint_steps
+        groups = parameter_groups(network, options.learning_rate, options.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, fused=all(p.is_floating_point() for p in network.parameters()))
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.average = copy.deepcopy(network).requires_grad_(False) if options.average else network
         self.steps = min(options.batches_per_epoch, -(-len(windows) // options.batch_size))
         self.total = self.steps * options.max_epochs
-        self.epoch, self.best, self.best_epoch = 0, math.inf, 0
-        self.best_weights = _copied(self.average)
+        self.order = Order(windows, min(self.steps * options.batch_size, len(windows)), options.sampling, options.seed)
+        self.epoch, self.step, self.sum, self.seconds = 0, 0, 0.0, 0.0  # sum of the losses of the epoch's windows
+        self.best, self.best_epoch, self.best_weights = math.inf, 0, checkpoints.weights(self.average)
         self.train_losses: list[float] = []
         self.validation_losses: list[float] = []
+        self.unseen: list[tuple[int, int, Tensor]] = []  # step, its windows, its loss and norm of the gradient
+        self.identity = {} if checkpoint is None else self._identity()
 
     def run(self) -> History:
-        began, options = time.perf_counter(), self.options
+        options, self.began = self.options, time.perf_counter()
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
-        bar = tqdm(total=options.max_epochs, initial=self.epoch, unit="epoch", disable=not options.progress)
-        stopped = False
-        while self.epoch < options.max_epochs and not (stopped := self._is_stale()):
-            self.train_losses.append(self._train_epoch())
-            self._keep_if_better()
-            self.epoch += 1
-            if self.checkpoint is not None:
-                self._save(self.checkpoint)
-            bar.update()
-            bar.set_postfix(train=self.train_losses[-1], validation=(self.validation_losses or [math.nan])[-1])
-        bar.close()
+        with tqdm(total=options.max_epochs, initial=self.epoch, unit="epoch", disable=not options.progress) as bar:
+            while self.epoch < options.max_epochs and not self._is_stale():
+                self.train_losses.append(self._train_epoch())
+                self._keep_if_better()
+                self.epoch, self.sum = self.epoch + 1, 0.0
+                self._save()
+                bar.update()
+                bar.set_postfix(train=self.train_losses[-1], validation=(self.validation_losses or [math.nan])[-1])
         self.network.load_state_dict(self.best_weights)
         self.network.eval()
-        seconds = time.perf_counter() - began
-        return History(tuple(self.train_losses), tuple(self.validation_losses), self.best_epoch, seconds, stopped)
+        stopped = self.epoch < options.max_epochs
+        losses = tuple(self.train_losses), tuple(self.validation_losses)
+        return History(*losses, self.best_epoch, self._elapsed(), stopped)
 
     def _is_stale(self) -> bool:
         return self.validation is not None and self.epoch - 1 - self.best_epoch >= self.options.patience
 
     def _train_epoch(self) -> float:
-        options = self.options
-        rng = np.random.default_rng([options.seed, self.epoch])
-        torch.manual_seed(int(rng.integers(2**62)))
-        order = rng.permutation(len(self.windows))
         self.network.train()
-        total = 0.0
-        for i in range(self.steps):
-            self._set_rates(self.epoch * self.steps + i)
-            batch = self.windows.batch(order[i * options.batch_size : (i + 1) * options.batch_size]).to(self.device)
-            with self._autocast():
-                loss = self.loss(self.network, batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise NumericalError(
-                    f"The training loss is {value} at step {i + 1} of epoch {self.epoch + 1}. Lower learning_rate "
-                    f"(now {options.learning_rate:g}) or gradient_clip, or look for values far beyond all others in y."
-                )
-            self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), options.gradient_clip)
-            self.optimiser.step()
-            self._follow(self.epoch * self.steps + i)
-            total += value
-        return total / self.steps
+        batches = np.array_split(self.order.epoch(self.epoch), self.steps)
+        while self.step < (self.epoch + 1) * self.steps:
+            self._take_step(batches[self.step - self.epoch * self.steps])
+            self.step += 1
+            if self.checkpoint_steps and self.step % self.checkpoint_steps == 0 and self.step % self.steps:
+                self._save()
+        self._look()
+        return self.sum / sum(map(len, batches))
 
-    def _set_rates(self, step: int) -> None:
-        """Linear rise, then a cosine down to a hundredth."""
-        rise = max(self.total // 10, 1)
-        falling = 0.5 * (1 + math.cos(math.pi * max(step - rise, 0) / max(self.total - rise, 1)))
-        factor = min((step + 1) / rise, 1.0) * (0.01 + 0.99 * falling)
+    def _take_step(self, indices: IntArray) -> None:
+        self._reseed()
+        self._set_rates()
+        batch = self.windows.batch(indices).to(self.device)
+        mixed = self.options.mixed_precision and self.device.type == "cuda"
+        with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
+            loss = self.loss(self.network, batch)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.gradient_clip)
+        self.unseen.append((self.step, len(indices), torch.stack([loss.detach().float(), norm.float()])))
+        if self.device.type == "cpu" or len(self.unseen) == _UNSEEN:
+            self._look()
+        self.optimiser.step()
+        self._follow()
+
+    def _look(self) -> None:
+        """Add up the losses of the last steps, unless one is not finite."""
+        if not self.unseen:
+            return
+        found = torch.stack([each for _, _, each in self.unseen]).tolist()
+        for (step, size, _), (loss, norm) in zip(self.unseen, found):
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                what, value = ("norm of the gradient", norm) if math.isfinite(loss) else ("training loss", loss)
+                raise NumericalError(
+                    f"The {what} is {value} at step {step - self.epoch * self.steps + 1} of epoch {self.epoch + 1}. Lower "
+                    f"learning_rate (now {self.options.learning_rate:g}) or gradient_clip (now {self.options.gradient_clip:g}), or look "
+                    "for values far beyond all others in y."
+                )
+            self.sum += loss * size
+        self.unseen.clear()
+
+    def _reseed(self) -> None:
+        seed = int(np.random.SeedSequence([self.options.seed, 2, self.step]).generate_state(1, np.uint64)[0] >> 1)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _set_rates(self) -> None:
+        factor = rate_factor(self.step, self.total)
         for group, rate in zip(self.optimiser.param_groups, self.rates):
             group["lr"] = rate * factor
 
-    def _follow(self, step: int) -> None:
+    def _follow(self) -> None:
         """Move the running mean of the weights."""
         if self.average is self.network:
             return
-        decay = min(self.options.average, (1 + step) / (10 + step))  # at first there is little to average
+        decay = min(self.options.average, (1 + self.step) / (10 + self.step))  # at first there is little to average
         with torch.no_grad():
             for mean, weight in zip(self.average.parameters(), self.network.parameters()):
                 mean.lerp_(weight, 1 - decay)
+            for kept, value in zip(self.average.buffers(), self.network.buffers()):
+                kept.copy_(value)
 
     def _keep_if_better(self) -> None:
         if self.validation is None:
-            self.best_weights, self.best_epoch = _copied(self.average), self.epoch
+            self.best_weights, self.best_epoch = checkpoints.weights(self.average), self.epoch
             return
-        loss = mean_loss(self.average, self.loss, self.validation, self.device)
+        loss = mean_loss(self.average, self.loss, self.validation, self.device, self.options.batch_size)
         if not math.isfinite(loss):
             raise NumericalError(
                 f"The validation loss is {loss} after epoch {self.epoch + 1}. Lower learning_rate, or look for values far beyond "
@@ -262,83 +311,59 @@ class _Run:
             )
         self.validation_losses.append(loss)
         if loss < self.best:
-            self.best, self.best_weights, self.best_epoch = loss, _copied(self.average), self.epoch
-
-    def _autocast(self) -> Any:
-        return torch.autocast(
-            "cuda", torch.bfloat16, enabled=self.options.mixed_precision and self.device.type == "cuda"
-        )
+            self.best, self.best_weights, self.best_epoch = loss, checkpoints.weights(self.average), self.epoch
 
     # checkpoints ------------------------------------------------------------------------------------------------
 
+    def _elapsed(self) -> float:
+        return self.seconds + time.perf_counter() - self.began
+
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on: data, options, network."""
-        crc = 0
-        for rows in [*self.windows.y, *(self.windows.X or ())]:
-            crc = zlib.crc32(np.ascontiguousarray(rows).tobytes(), crc)
-        options = {k: v for k, v in asdict(self.options).items() if k not in ("device", "n_threads", "progress")}
-        shapes = {name: list(value.shape) for name, value in self.network.state_dict().items()}
-        ranges = [windows.rows for windows in (self.windows, self.validation) if windows is not None]
+        """What must be the same for a run to go on."""
+        network = self.network
+        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
         return {
-            "data": crc,
-            "windows": [zlib.crc32(rows.tobytes()) for rows in ranges],
-            "lengths": [self.windows.context_length, self.windows.horizon],
-            "options": options,
-            "shapes": shapes,
+            "data": [self.windows.fingerprint(), self.validation and self.validation.fingerprint()],
+            "options": {name: value for name, value in asdict(self.options).items() if name not in _ASIDE},
+            "network": {
+                "class": type(network).__qualname__,
+                "config": repr(getattr(network, "config", None)),
+                **shapes,
+            },
         }
 
-    def _save(self, path: Path) -> None:
-        """Write the file so that readers see the old one or the new one, never a part."""
-        tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
-        tensors |= {f"best/{k}": v for k, v in self.best_weights.items()}
-        for i, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{i}/{name}": value for name, value in state.items()}
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        self._look()
         progress = {
             "epoch": self.epoch,
+            "step": self.step,
+            "sum": self.sum,
+            "seconds": self._elapsed(),
             "best": self.best if math.isfinite(self.best) else None,
             "best_epoch": self.best_epoch,
             "train": self.train_losses,
             "validation": self.validation_losses,
         }
-        header = {"ssmts": json.dumps({"identity": self._identity(), "progress": progress})}
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, temporary, header)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        tensors = {
+            "network": self.network.state_dict(),
+            "average": {} if self.average is self.network else self.average.state_dict(),
+            "best": self.best_weights,
+            "optimiser": checkpoints.moments(self.optimiser),
+        }
+        checkpoints.write(self.checkpoint, self.identity, progress, tensors)
 
     def _resume(self, path: Path) -> None:
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads(file.metadata()["ssmts"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except Exception as error:
-            raise PersistError(
-                f"{path} is no checkpoint of a training: {error}. Pass another path, or delete it."
-            ) from error
-        mine = self._identity()
-        other = [name for name in mine if header["identity"].get(name) != mine[name]]
-        if other:
-            raise PersistError(
-                f"{path} is the checkpoint of another run: its {', '.join(other)} differ. Pass another path, or delete it to start anew."
-            )
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-        self.network.load_state_dict(part("network/"))
-        self.average.load_state_dict(part("average/"))
-        self.best_weights = part("best/")
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in part("optimiser/").items():
-            i, key = name.split("/")
-            state.setdefault(int(i), {})[key] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
-        progress = header["progress"]
-        self.epoch, self.best_epoch = progress["epoch"], progress["best_epoch"]
+        progress, tensors = checkpoints.read(path, self.identity)
+        self.network.load_state_dict(tensors["network"])
+        if self.average is not self.network:
+            self.average.load_state_dict(tensors["average"])
+        self.best_weights = tensors["best"]
+        checkpoints.restore_moments(self.optimiser, tensors.get("optimiser", {}))
+        self.epoch, self.step, self.sum = progress["epoch"], progress["step"], progress["sum"]
         self.best = math.inf if progress["best"] is None else progress["best"]
+        self.best_epoch, self.seconds = progress["best_epoch"], progress["seconds"]
         self.train_losses, self.validation_losses = progress["train"], progress["validation"]
 
 
@@ -360,23 +385,3 @@ def mean_loss(network: nn.Module, loss: Loss, windows: Windows, device: torch.de
             batch = windows.batch(np.arange(start, min(start + batch_size, len(windows)))).to(device)
             total += loss(network, batch).item() * len(batch.series)
     return total / len(windows)
-
-
-@contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if n is not None:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        if n is not None:
-            torch.set_num_threads(before)
-
-
-def _copied(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def _one_group(learning_rate: float, weight_decay: float) -> Any:
-    raise InputError("A network needs a method parameter_groups(learning_rate, weight_decay).")

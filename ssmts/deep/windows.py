@@ -1,9 +1,13 @@
-"""Windows on a panel: a context and the rows after it, drawn from the series without copying them."""
+"""Windows on a panel: a context and the rows after it, drawn from the series without copying them.
+
+The panel stays where it is: windows are numbers of rows, and a batch copies its own rows only.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +17,17 @@ from torch import Tensor
 from ..exceptions import InputError
 
 IntArray = npt.NDArray[np.int64]
+Sampling = Literal["windows", "series"]
 
 
 class Batch(NamedTuple):
-    """Some windows, in single precision."""
+    """Some windows, in single precision, time last."""
 
     context: Tensor  # (B, C, L), NaN where missing
     target: Tensor  # (B, C, h), NaN where missing
-    covariates: Tensor | None  # (B, F, L + h), 0 where there are no rows
+    covariates: (
+        Tensor | None
+    )  # (B, F, L + h), 0 where there are no rows: nothing masks them, and 0 is the mean of z-scores
     series: Tensor  # (B,), which series
 
     def to(self, device: torch.device) -> Batch:
@@ -40,11 +47,21 @@ class Windows:
         Covariates of each series.
     context_length, horizon : int
         Rows before and from the first row ahead on. What lies outside of the series is missing.
-    first, last : sequence of int, optional
+    first, last : int or sequence of int, optional
         For each series, the least and the greatest first row ahead; 1 and ``n_times - horizon`` unless given. A series whose last is
         less than its first has no window.
     stride : int, default 1
-        Rows from one window to the next, counted back from the last.
+        Rows from one window to the next, counted back from the last, so that the latest rows are always among them.
+
+    Attributes
+    ----------
+    series, rows : arrays (n_windows,)
+        Series and first row ahead of each window.
+
+    Raises
+    ------
+    InputError
+        Arrays that do not fit each other, or sizes below 1.
 
     Notes
     -----
@@ -68,25 +85,26 @@ class Windows:
         context_length: int,
         horizon: int,
         *,
-        first: Sequence[int] | None = None,
-        last: Sequence[int] | None = None,
+        first: int | Sequence[int] | None = None,
+        last: int | Sequence[int] | None = None,
         stride: int = 1,
     ) -> None:
         if stride < 1 or horizon < 1 or context_length < 1:
             raise InputError(
                 f"stride, horizon and context_length must be at least 1; received {stride}, {horizon}, {context_length}."
             )
+        _check_arrays(y, X)
         self.y, self.X, self.context_length, self.horizon = y, X, context_length, horizon
+        least = _each(first, [1] * len(y), "first")
+        greatest = _each(last, [len(values) - horizon for values in y], "last")
         series, rows = [], []
         for i, values in enumerate(y):
-            low = 1 if first is None else first[i]
-            high = len(values) - horizon if last is None else last[i]
-            at = np.arange(high, max(low, 1) - 1, -stride, dtype=np.int64)[::-1]
+            at = np.arange(greatest[i], max(least[i], 1) - 1, -stride, dtype=np.int64)[::-1]
             at = at[self._tells(values, at)]
             series.append(np.full(len(at), i, dtype=np.int64))
             rows.append(at)
-        self.series: IntArray = np.concatenate([np.zeros(0, np.int64), *series])
-        self.rows: IntArray = np.concatenate([np.zeros(0, np.int64), *rows])
+        self.series: IntArray = np.concatenate(series)
+        self.rows: IntArray = np.concatenate(rows)
 
     def _tells(self, values: npt.NDArray[Any], at: IntArray) -> npt.NDArray[np.bool_]:
         """Whether windows have a value before and ahead."""
@@ -103,25 +121,120 @@ class Windows:
     def batch(self, indices: npt.ArrayLike) -> Batch:
         """The windows of these numbers, 0 to ``len - 1``."""
         at = np.asarray(indices, dtype=np.int64)
-        length = self.context_length + self.horizon
-        values = np.full((len(at), length, self.y[0].shape[1]), np.nan, dtype=np.float32)
-        known = None if self.X is None else np.zeros((len(at), length, self.X[0].shape[1]), dtype=np.float32)
-        for place, (i, row) in enumerate(zip(self.series[at].tolist(), self.rows[at].tolist())):
-            start = row - self.context_length
-            _copy(self.y[i], start, values[place])
-            if known is not None and self.X is not None:
-                _copy(self.X[i], start, known[place])
-        both = torch.from_numpy(values).transpose(1, 2)
+        return self.batch_at(self.series[at], self.rows[at])
+
+    def batch_at(self, series: npt.ArrayLike, rows: npt.ArrayLike) -> Batch:
+        """Windows at any rows, whether they have values or not.
+
+        Parameters
+        ----------
+        series, rows : array-like of int, shape (B,)
+            Series, and first rows ahead: ``len(y[i])`` to forecast what follows on series i.
+        """
+        which, after = np.asarray(series, dtype=np.int64), np.asarray(rows, dtype=np.int64)
+        before = after - self.context_length
         return Batch(
-            both[..., : self.context_length],
-            both[..., self.context_length :],
-            None if known is None else torch.from_numpy(known).transpose(1, 2).contiguous(),
-            torch.from_numpy(self.series[at]),
+            _gather(self.y, which, before, self.context_length, np.nan),
+            _gather(self.y, which, after, self.horizon, np.nan),
+            None if self.X is None else _gather(self.X, which, before, self.context_length + self.horizon, 0.0),
+            torch.from_numpy(which.copy()),
         )
 
+    def fingerprint(self) -> str:
+        """Short text that differs where the windows do: of all values, and of which rows are drawn."""
+        digest = hashlib.blake2b(repr((self.context_length, self.horizon)).encode(), digest_size=16)
+        for array in (self.series, self.rows, *self.y, *(self.X or ())):
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
-def _copy(rows: npt.NDArray[Any], start: int, out: npt.NDArray[Any]) -> None:
-    """Rows from a start on, which may be negative, into as many as there are; others stay as they are."""
-    low, high = max(start, 0), min(start + len(out), len(rows))
-    if low < high:
-        out[low - start : high - start] = rows[low:high]
+
+class Order:
+    """Which windows an epoch visits: a function of the seed and its number, so that a run can go on anywhere.
+
+    Parameters
+    ----------
+    windows : Windows
+    size : int
+        Windows in an epoch.
+    sampling : {"windows", "series"}
+        "windows": all alike; none comes again before all have come, also where epochs are shorter than that. "series": every series is
+        visited equally often, each time at one of its windows drawn at random, so that long series do not drown short ones.
+    seed : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = Windows([np.zeros((100, 1)), np.zeros((5, 1))], None, 2, 2)
+    >>> order = Order(windows, 8, "series", seed=0)
+    >>> np.bincount(windows.series[order.epoch(0)])
+    array([4, 4])
+    """
+
+    def __init__(self, windows: Windows, size: int, sampling: Sampling, seed: int) -> None:
+        if sampling not in get_args(Sampling):
+            raise InputError(f"sampling must be 'windows' or 'series'; received {sampling!r}.")
+        self._size, self._seed = size, seed
+        self._latest: tuple[int, IntArray] = (-1, np.empty(0, dtype=np.int64))
+        self._n = len(windows)
+        self._members: list[IntArray] | None = None
+        if sampling == "series":
+            by_series = np.argsort(windows.series, kind="stable")
+            edges = np.flatnonzero(np.diff(windows.series[by_series])) + 1
+            self._members = np.split(by_series, edges)
+            self._n = len(self._members)
+
+    def epoch(self, number: int) -> IntArray:
+        """Windows of an epoch, in order."""
+        start = number * self._size
+        passes = range(start // self._n, (start + self._size - 1) // self._n + 1)
+        items = np.concatenate([self._permutation(each) for each in passes])
+        items = items[start - passes[0] * self._n :][: self._size]
+        if self._members is None:
+            return items
+        shares = np.random.default_rng([self._seed, 1, number]).random(len(items))
+        members = [self._members[i] for i in items]
+        return np.array([rows[int(share * len(rows))] for rows, share in zip(members, shares)], dtype=np.int64)
+
+    def _permutation(self, number: int) -> IntArray:
+        if self._latest[0] != number:
+            self._latest = number, np.random.default_rng([self._seed, 0, number]).permutation(self._n)
+        return self._latest[1]
+
+
+def _gather(arrays: Sequence[npt.NDArray[Any]], series: IntArray, starts: IntArray, length: int, fill: float) -> Tensor:
+    """Rows of arrays from starts on, ``(B, columns, length)``; `fill` where an array has no such row."""
+    out = np.empty((len(series), arrays[0].shape[1], length), dtype=np.float32)
+    for each, i, start in zip(out, series.tolist(), starts.tolist()):
+        rows = arrays[i]
+        low, high = max(start, 0), min(start + length, len(rows))
+        if high - low < length:
+            each.fill(fill)
+        if low < high:
+            each[:, low - start : high - start] = rows[low:high].T
+    return torch.from_numpy(out)
+
+
+def _each(given: int | Sequence[int] | None, default: Sequence[int], name: str) -> list[int]:
+    """One row for each series."""
+    if given is None:
+        return list(default)
+    rows = np.asarray(given)
+    if rows.shape not in {(), (len(default),)} or rows.dtype.kind not in "iu":
+        raise InputError(
+            f"{name} must be a row number, or one for each of the {len(default)} series; received {given!r}."
+        )
+    return [int(row) for row in np.broadcast_to(rows, (len(default),))]
+
+
+def _check_arrays(y: Sequence[npt.NDArray[Any]], X: Sequence[npt.NDArray[Any]] | None) -> None:
+    if not len(y):
+        raise InputError("y must hold at least one series; received none.")
+    if X is not None and len(X) != len(y):
+        raise InputError(f"X must have one array for each of the {len(y)} series of y; received {len(X)}.")
+    for name, arrays in (("y", y), ("X", y if X is None else X)):
+        shapes = {each.shape[1:] for each in arrays}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise InputError(
+                f"{name} must be arrays (n_times, n_columns) with the same columns; received shapes {[a.shape for a in arrays][:5]}."
+            )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from ssmts.deep.losses import LEVELS, LOSSES, head, mean_of_observed
 
+from ssmts.deep.losses import LEVELS, LOSSES, head, mean_of_observed
 from ssmts.exceptions import InputError
 
 B, C, N = 2, 3, 5

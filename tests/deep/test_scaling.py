@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from ssmts.deep.scaling import NORMALIZATIONS, normalise
 
+from ssmts.deep.scaling import NORMALIZATIONS, normalise
 from ssmts.exceptions import InputError
 
 
