@@ -24,6 +24,7 @@ from ..exceptions import InputError, NumericalError
 from . import _checkpoint as checkpoints
 from ._machine import device_of, memory_named, threads
 from ._optimiser import parameter_groups, rate_factor
+from ._randomness import Randomness
 from .windows import Batch, IntArray, Order, Sampling, Windows
 
 __all__ = ["History", "TrainOptions", "device_of", "mean_loss", "train"]
@@ -176,9 +177,8 @@ def train(
         f"Training ran out of memory on {device} with batch_size={options.batch_size} and a context of "
         f"{windows.context_length} rows. Lower batch_size first, then width or context_length."
     )
-    generators = [device] if device.type == "cuda" else []
-    with threads(options.n_threads), torch.random.fork_rng(generators), memory_named(advice):
-        path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else Path(checkpoint)
+    with threads(options.n_threads), memory_named(advice):
         return _Run(network.to(device), loss, windows, validation, options, device, path, checkpoint_steps).run()
 
 
@@ -206,6 +206,7 @@ class _Run:
         self.steps = min(options.batches_per_epoch, -(-len(windows) // options.batch_size))
         self.total = self.steps * options.max_epochs
         self.order = Order(windows, min(self.steps * options.batch_size, len(windows)), options.sampling, options.seed)
+        self.random = Randomness(device, options.seed)
         self.epoch, self.step, self.sum, self.seconds = 0, 0, 0.0, 0.0  # sum of the losses of the epoch's windows
         self.best, self.best_epoch, self.best_weights = math.inf, 0, checkpoints.weights(self.average)
         self.train_losses: list[float] = []
@@ -217,7 +218,8 @@ class _Run:
         options, self.began = self.options, time.perf_counter()
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
-        with tqdm(total=options.max_epochs, initial=self.epoch, unit="epoch", disable=not options.progress) as bar:
+        bar = tqdm(total=options.max_epochs, initial=self.epoch, unit="epoch", disable=not options.progress)
+        with bar, self.random.within(self.network):
             while self.epoch < options.max_epochs and not self._is_stale():
                 self.train_losses.append(self._train_epoch())
                 self._keep_if_better()
@@ -246,7 +248,7 @@ class _Run:
         return self.sum / sum(map(len, batches))
 
     def _take_step(self, indices: IntArray) -> None:
-        self._reseed()
+        self.random.set(self.step)
         self._set_rates()
         batch = self.windows.batch(indices).to(self.device)
         mixed = self.options.mixed_precision and self.device.type == "cuda"
@@ -276,12 +278,6 @@ class _Run:
                 )
             self.sum += loss * size
         self.unseen.clear()
-
-    def _reseed(self) -> None:
-        seed = int(np.random.SeedSequence([self.options.seed, 2, self.step]).generate_state(1, np.uint64)[0] >> 1)
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def _set_rates(self) -> None:
         factor = rate_factor(self.step, self.total)

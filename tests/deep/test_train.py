@@ -18,6 +18,7 @@ from torch import nn
 
 from ssmts.deep import _machine
 from ssmts.deep._optimiser import parameter_groups, rate_factor
+from ssmts.deep._randomness import Randomness
 from ssmts.deep.train import TrainOptions, device_of, mean_loss, train
 from ssmts.deep.windows import Windows
 from ssmts.exceptions import InputError, NumericalError, PersistError
@@ -170,22 +171,59 @@ def test_a_training_that_fails_leaves_generator_and_threads_alone():
 
 
 def test_threads_and_forks_train():
-    alone, _ = fitted(dropout=0.0)
-    found = {}
-    workers = [threading.Thread(target=lambda i=i: found.update({i: fitted(dropout=0.0)[0]})) for i in range(3)]
+    alone, _ = fitted()
+    before, found = torch.random.get_rng_state(), {}
+    workers = [threading.Thread(target=lambda i=i: found.update({i: fitted()[0]})) for i in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
     assert all(torch.equal(weights(found[i]), weights(alone)) for i in range(3))
+    assert torch.equal(torch.random.get_rng_state(), before)
     fork = multiprocessing.get_context("fork")
     queue = fork.SimpleQueue()
-    child = fork.Process(target=lambda: queue.put(weights(fitted(replace(OPTIONS, n_threads=None), 0.0)[0]).tolist()))
+    child = fork.Process(target=lambda: queue.put(weights(fitted(replace(OPTIONS, n_threads=None))[0]).tolist()))
     child.start()
     child.join(60)
     assert child.exitcode == 0
     assert queue.get() == weights(alone).tolist()
     assert not _machine._forked
+
+
+def test_dropout_is_that_of_torch_but_for_its_generator():
+    layer = nn.Dropout(0.3)
+    x = torch.randn(200, 500).requires_grad_()
+    random = Randomness(torch.device("cpu"), 0)
+    with random.within(layer):
+        random.set(5)
+        first = layer(x)
+        random.set(6)
+        assert not torch.equal(layer(x), first)
+        random.set(5)
+        assert torch.equal(layer(x), first)
+        layer.eval()
+        assert layer(x) is x
+    kept = first != 0
+    assert torch.allclose(first[kept], x[kept] / 0.7)
+    assert abs(kept.float().mean() - 0.7) < 0.01
+    assert torch.equal(torch.autograd.grad(first.sum(), x)[0] != 0, kept)
+    assert "forward" not in vars(layer)
+    with random.within(whole := nn.Dropout(1.0)):
+        assert not whole(x).any()
+
+
+def test_what_else_is_random_repeats_too():
+    def noisy(network, batch):
+        return square(network, batch._replace(context=batch.context + torch.randn_like(batch.context)))
+
+    found = []
+    for seed in (1, 2):
+        network = line()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            train(network, noisy, windows_of(rows()), None, OPTIONS)
+        found.append(weights(network))
+    assert torch.equal(*found)
 
 
 # going on -------------------------------------------------------------------------------------------------------
