@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _within: list[object] = []  # trainings now
 _before: dict[str, Tensor] = {}  # states of the process's generators before the first of them
 
@@ -38,9 +38,10 @@ class Randomness:
         """Make what is drawn next that of a step."""
         own, common = np.random.SeedSequence([self._seed, 2, step]).generate_state(2, np.uint64) >> 1
         self._own.manual_seed(int(own))
-        torch.default_generator.manual_seed(int(common))
-        if self._device.type == "cuda":
-            torch.cuda.manual_seed(int(common))
+        with _lock:  # nothing is being built
+            torch.default_generator.manual_seed(int(common))
+            if self._device.type == "cuda":
+                torch.cuda.manual_seed(int(common))
 
     @contextmanager
     def within(self, network: nn.Module) -> Iterator[None]:
@@ -73,6 +74,23 @@ class Randomness:
             torch.random.set_rng_state(_before.pop("cpu"))
             for name in list(_before):
                 torch.cuda.set_rng_state(_before.pop(name), name)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let the process's generator on the CPU, from which weights are drawn, start from a seed; it is given back as it was.
+
+    Parameters
+    ----------
+    seed : int
+    """
+    with _lock:
+        before = torch.random.get_rng_state()
+        try:
+            torch.default_generator.manual_seed(seed)
+            yield
+        finally:
+            torch.random.set_rng_state(before)
 
 
 def _dropped(layer: nn.Dropout, generator: torch.Generator, x: Tensor) -> Tensor:

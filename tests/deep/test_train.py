@@ -18,7 +18,7 @@ from torch import nn
 
 from ssmts.deep import _machine
 from ssmts.deep._optimiser import parameter_groups, rate_factor
-from ssmts.deep._randomness import Randomness
+from ssmts.deep._randomness import Randomness, seeded
 from ssmts.deep.train import TrainOptions, device_of, mean_loss, train
 from ssmts.deep.windows import Windows
 from ssmts.exceptions import InputError, NumericalError, PersistError
@@ -55,8 +55,7 @@ OPTIONS = TrainOptions(learning_rate=0.05, weight_decay=0.0, batch_size=32, max_
 
 
 def line(dropout=0.0):
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
+    with seeded(5):
         return Line(3, dropout)
 
 
