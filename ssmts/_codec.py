@@ -42,7 +42,7 @@ class Writer:
 
     def __init__(self, rules: tuple[Rule, ...], drop: frozenset[str] = frozenset()) -> None:
         self.rules, self.drop = rules, drop
-        self.blobs: list[bytes] = []
+        self.blobs: list[tuple[str, bytes]] = []  # kind and content
         self._parts: dict[str, list[Array]] = {}
         self._sizes: dict[str, int] = {}
         self._seen: dict[int, tuple[Array, list[Any]]] = {}  # holds the array, so that its id stays taken
@@ -90,9 +90,9 @@ class Writer:
         self._seen[id(values)] = values, place
         return place
 
-    def blob(self, data: bytes) -> int:
-        """Keep bytes of a format of their own; returns their number."""
-        self.blobs.append(data)
+    def blob(self, data: bytes, kind: str) -> int:
+        """Keep bytes of a format of their own, named by its kind; returns their number."""
+        self.blobs.append((kind, data))
         return len(self.blobs) - 1
 
     def arrays(self) -> dict[str, Array]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from enum import Enum
 from typing import Any
 
@@ -198,7 +199,7 @@ def _encode_sklearn(value: Any, writer: Writer) -> int:
     unknown = _untrusted(data)[1]
     if unknown:
         raise writer.refusal(f"({value!r}) holds {', '.join(unknown)}, which a file cannot hold safely. {_ADVICE}")
-    return writer.blob(data)
+    return writer.blob(data, "skops")
 
 
 def _decode_sklearn(payload: int, reader: Reader) -> Any:
@@ -209,7 +210,35 @@ def _decode_sklearn(payload: int, reader: Reader) -> Any:
     return _skops().loads(data, trusted=known)
 
 
+# networks -------------------------------------------------------------------------------------------------------
+
+
+def _is_network(value: Any) -> bool:
+    torch = sys.modules.get("torch")  # a network can only be there if torch is
+    return torch is not None and isinstance(value, torch.nn.Module) and is_ours(type(value))
+
+
+def _encode_network(value: Any, writer: Writer) -> Any:
+    """The class, the arguments it was made with, and its weights as safetensors."""
+    from safetensors.torch import save
+
+    weights = {name: each.detach().cpu().contiguous() for name, each in value.state_dict().items()}
+    return [name_of(type(value)), writer.inside(".config", value.config), writer.blob(save(weights), "safetensors")]
+
+
+def _decode_network(payload: Any, reader: Reader) -> Any:
+    cls = find(payload[0])
+    from safetensors.torch import load  # after the class, whose module says what to install
+
+    network = cls(**reader.decode(payload[1]))
+    if not _is_network(network):
+        raise PersistError(f"it uses {payload[0]!r} as a network, which it is not.")
+    network.load_state_dict(load(reader.blob(payload[2])))
+    return network.eval()
+
+
 OBJECT_RULES = (
+    Rule("network", _is_network, _encode_network, _decode_network),
     Rule("enum", lambda v: _kind(type(v)) == "enum", _encode_enum, _decode_enum),
     Rule("namedtuple", lambda v: _kind(type(v)) == "tuple", _encode_namedtuple, _decode_namedtuple),
     Rule("estimator", lambda v: _kind(type(v)) == "estimator", _encode_estimator, _decode_estimator),

@@ -1,7 +1,7 @@
 """Save and load fitted estimators: a versioned header and arrays in one zip file, no pickle.
 
-The file holds ``header.json`` (what it is, what wrote it, the tree of parameters and state) and one ``.npy`` member for
-each type of array. Loading runs no code from the file: it builds objects of this library's own classes, of NumPy and
+The file holds ``header.json`` (what it is, what wrote it, the tree of parameters and state), one ``.npy`` member for
+each type of array, and one of ``.safetensors`` for the weights of each network. Loading runs no code from the file: it builds objects of this library's own classes, of NumPy and
 pandas, and, by way of skops, of scikit-learn.
 """
 
@@ -131,8 +131,8 @@ def _pack(header: dict[str, Any], writer: Writer) -> bytes:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         members[f"{name}.npy"] = buffer.getvalue()
-    for number, blob in enumerate(writer.blobs):
-        members[f"{number}.skops"] = blob
+    for number, (kind, blob) in enumerate(writer.blobs):
+        members[f"{number}.{kind}"] = blob
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in members.items():  # a fixed date, so that equal estimators give equal files
@@ -156,7 +156,8 @@ def _unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, np.nda
                 for name in names
                 if name.endswith(".npy")
             }
-            blobs = [archive.read(f"{i}.skops") for i in range(sum(name.endswith(".skops") for name in names))]
+            numbered = {int(name.partition(".")[0]): name for name in names if name.endswith((".skops", ".safetensors"))}
+            blobs = [archive.read(numbered[i]) for i in range(len(numbered))]
     except PersistError:
         raise
     except Exception as error:

@@ -203,11 +203,11 @@ def window_loss(
     """
     target = (target - scaled.location) / scaled.scale
     total = weights[0] * mean_of_observed(head.loss(output.ahead, target), target)
-    if weights[1]:
+    if weights[1] and output.fitted is not None:
         seen = torch.where(scaled.observed > 0, scaled.values, torch.nan)[..., burn_in + 1 :]
         losses = head.loss(output.fitted[..., burn_in:-1], seen)
         total = total + weights[1] * mean_of_observed(losses, seen)
-    if weights[2]:
+    if weights[2] and output.hidden is not None:
         predicted, true = (each[..., burn_in:] for each in output.hidden)
         scale = true.detach().square().mean((0, 2), keepdim=True).clamp_min(1e-6)
         total = total + weights[2] * ((predicted - true).square() / scale).mean()

@@ -19,8 +19,8 @@ class Output(NamedTuple):
     """What a network says of a window, on the scale of its normalised values."""
 
     ahead: Tensor  # (B, P, C, h), the numbers of the forecast of each row ahead
-    fitted: Tensor  # (B, P, C, L), those of the row that follows each row of the context, given the rows up to it
-    hidden: tuple[Tensor, Tensor]  # predicted and true inputs of the decoder at rows 2 to L, each (B, H, L - 1)
+    fitted: Tensor | None  # (B, P, C, L), those of the row that follows each row of the context, given the rows up to it
+    hidden: tuple[Tensor, Tensor] | None  # predicted and true inputs of the decoder at rows 2 to L, each (B, H, L - 1)
 
 
 class EncoderBlock(nn.Module):
@@ -104,7 +104,9 @@ class SpaceTimeNetwork(nn.Module):
         self.head = nn.Linear(width, n_outputs * n_parameters)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, values: Tensor, observed: Tensor, covariates: Tensor | None, horizon: int) -> Output:
+    def forward(
+        self, values: Tensor, observed: Tensor, covariates: Tensor | None, horizon: int, *, in_context: bool = True
+    ) -> Output:
         """Forecast the rows after a window.
 
         Parameters
@@ -117,6 +119,8 @@ class SpaceTimeNetwork(nn.Module):
             Of the rows of the context and of those to forecast.
         horizon : int
             Any; what was learnt about the closed loop goes on.
+        in_context : bool, default True
+            Whether to say also what the rows of the context let expect of the next one; else `fitted` and `hidden` are None.
         """
         length = values.shape[-1]
         context = None if covariates is None else covariates[..., :length]
@@ -126,9 +130,13 @@ class SpaceTimeNetwork(nn.Module):
         for block in self._blocks():
             u = u + block.mixed(block.layer.convolve(u))
         following = None if covariates is None else covariates[..., length:]
-        fitted, expected, ahead = self.decoder(u, horizon, self._drives(following))
+        state = self.decoder.last_state(u)
+        ahead = self._said(self.decoder.roll_out(state, horizon, self._drives(following)), following)
+        if not in_context:
+            return Output(ahead, None, None)
         known = None if covariates is None else covariates[..., 1 : length + 1]
-        return Output(self._said(ahead, following), self._said(fitted, known), (expected[..., :-1], u[..., 1:]))
+        expected = self.decoder.predicted_inputs(u)
+        return Output(ahead, self._said(self.decoder.convolve(u), known), (expected[..., :-1], u[..., 1:]))
 
     # one row after the other ------------------------------------------------------------------------------------
 
