@@ -1,8 +1,8 @@
 """Save and load fitted estimators: a versioned header and arrays in one zip file, no pickle.
 
-The file holds ``header.json`` (what it is, what wrote it, the tree of parameters and state), one ``.npy`` member for
-each type of array, and one of ``.safetensors`` for the weights of each network. Loading runs no code from the file: it builds objects of this library's own classes, of NumPy and
-pandas, and, by way of skops, of scikit-learn.
+The file holds ``header.json`` (what it is, what wrote it, the tree of parameters and state), one ``.npy`` member for each type of
+array, and one of ``.safetensors`` for the weights of each network. Loading runs no code from the file: it builds objects of this
+library's own classes, of NumPy and pandas, and, by way of skops, of scikit-learn.
 """
 
 import io
@@ -156,7 +156,8 @@ def _unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, np.nda
                 for name in names
                 if name.endswith(".npy")
             }
-            numbered = {int(name.partition(".")[0]): name for name in names if name.endswith((".skops", ".safetensors"))}
+            binary = (name for name in names if name.endswith((".skops", ".safetensors")))
+            numbered = {int(name.partition(".")[0]): name for name in binary}
             blobs = [archive.read(numbered[i]) for i in range(len(numbered))]
     except PersistError:
         raise

@@ -17,6 +17,24 @@ def _public(kind):
     return sorted((c for c in found if inspect.isclass(c) and issubclass(c, kind)), key=lambda c: c.__name__)
 
 
+# Networks are held to the contract small, and for one epoch.
+_SMALL = {
+    "horizon": 6,
+    "width": 4,
+    "state_size": 6,
+    "max_epochs": 1,
+    "batches_per_epoch": 2,
+    "n_threads": 1,
+    "random_state": 0,
+    "loss": "gaussian",
+}
+SMALL = {"SpaceTimeForecaster": _SMALL}
+
+
+def _made(cls):
+    return cls(**SMALL.get(cls.__name__, {}))
+
+
 # Settings beyond the defaults that are worth the whole contract.
 MORE_FORECASTERS = [
     ssmts.SeasonalNaive(season_length=7),
@@ -24,7 +42,7 @@ MORE_FORECASTERS = [
     ssmts.ARIMAForecaster((0, 1, 1), (0, 1, 1), 7),
     ssmts.GaussianProcessForecaster(season_length=7),
 ]
-FORECASTERS = [*(cls() for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
+FORECASTERS = [*(_made(cls) for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
 DETECTORS = [cls() for cls in _public(BaseDetector)]
 
 
@@ -46,7 +64,7 @@ def _sklearn_checks():
         (BaseDetector, checks.EXPECTED_FAILURES),
     ):
         for cls in _public(kind):
-            for estimator, check in estimator_checks_generator(cls()):
+            for estimator, check in estimator_checks_generator(_made(cls)):
                 name = check.func.__name__ if hasattr(check, "func") else check.__name__
                 yield pytest.param(estimator, check, failures.get(name), id=f"{cls.__name__}-{name}")
 

@@ -111,7 +111,8 @@ def check_forecaster_update_in_pieces_equals_at_once(forecaster: BaseForecaster)
     close(array.predict(6), a["mean"].to_numpy(), "update with arrays")
     panel = pd.concat({"p": y[:40], "q": y[:40]}, names=["series"])
     partial = fit(forecaster, panel).update(pd.concat({"q": y[40:]}, names=["series"]))
-    close(partial.predict(6).loc["q"].to_numpy(), a["mean"].to_numpy(), "update of one series of a panel")
+    if not forecaster.capabilities.pooled:
+        close(partial.predict(6).loc["q"].to_numpy(), a["mean"].to_numpy(), "update of one series of a panel")
     assert partial.predict(6).loc["p"].index[0] == y.index[40]
 
 

@@ -57,8 +57,8 @@ def calibrate(centre: FloatArray, quantiles: FloatArray | None, target: FloatArr
     Returns
     -------
     Calibration
-        Of the deviation of each lead, smoothed over its neighbours. A factor for given quantiles is what lets the interval between the first and
-        the last decile hold four fifths of the values: conformal prediction with a common factor instead of a common distance.
+        Of the deviation of each lead, smoothed over its neighbours. A factor for given quantiles is what lets the interval between
+        the first and the last decile hold four fifths of the values: conformal prediction, with a factor instead of a distance.
 
     References
     ----------

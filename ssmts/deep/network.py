@@ -19,7 +19,9 @@ class Output(NamedTuple):
     """What a network says of a window, on the scale of its normalised values."""
 
     ahead: Tensor  # (B, P, C, h), the numbers of the forecast of each row ahead
-    fitted: Tensor | None  # (B, P, C, L), those of the row that follows each row of the context, given the rows up to it
+    fitted: (
+        Tensor | None
+    )  # (B, P, C, L), those of the row that follows each row of the context, given the rows up to it
     hidden: tuple[Tensor, Tensor] | None  # predicted and true inputs of the decoder at rows 2 to L, each (B, H, L - 1)
 
 

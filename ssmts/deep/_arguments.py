@@ -1,0 +1,102 @@
+"""Arguments of deep estimators, checked at the door."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import InputError
+from .losses import LOSSES
+from .scaling import NORMALIZATIONS
+
+_WHOLE = {
+    "horizon": 1,
+    "batch_size": 1,
+    "max_epochs": 1,
+    "batches_per_epoch": 1,
+    "patience": 1,
+    "stride": 1,
+    "n_layers": 0,
+    "width": 1,
+    "state_size": 1,
+}
+
+
+def check(estimator: Any) -> None:
+    """Refuse arguments that cannot be used.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What it has of the arguments of deep estimators is checked.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, least in _WHOLE.items():
+        value = getattr(estimator, name, least)
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise InputError(f"{name} must be a whole number of at least {least}; received {value!r}.")
+    length: Any = getattr(estimator, "context_length", "auto")
+    whole = isinstance(length, numbers.Integral) and not isinstance(length, bool)
+    if length != "auto" and not (whole and length >= 2):
+        raise InputError(f"context_length must be 'auto' or a whole number of at least 2 rows; received {length!r}.")
+    _one_of(estimator, "loss", LOSSES)
+    _one_of(estimator, "normalization", NORMALIZATIONS)
+    for name, low, high in (
+        ("dropout", 0, 1),
+        ("average", 0, 1),
+        ("weight_decay", 0, None),
+        ("learning_rate", 0, None),
+    ):
+        value = getattr(estimator, name, low)
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not value >= low or (high is not None and not value < high):
+            raise InputError(
+                f"{name} must be a number from {low}"
+                + (f" to below {high}" if high else " on")
+                + f"; received {value!r}."
+            )
+    weights = getattr(estimator, "loss_weights", (1, 0, 0))
+    if (
+        not isinstance(weights, list | tuple)
+        or len(weights) != 3
+        or not all(w >= 0 for w in weights)
+        or not sum(weights)
+    ):
+        raise InputError(f"loss_weights must be three numbers of at least 0, not all 0; received {weights!r}.")
+
+
+def validation_rows(asked: Any, n_times: int, horizon: int) -> int:
+    """Rows at the end of a series that are kept from training; 0 where too few would be left.
+
+    Parameters
+    ----------
+    asked : "auto", int, float or None
+        A number of rows; a share of them; or a horizon and a tenth of the rows, where at least as much again is left to learn from.
+    n_times, horizon : int
+    """
+    if asked is None:
+        return 0
+    if asked == "auto":
+        rows = horizon + n_times // 10
+        return rows if n_times - rows >= max(horizon, 10) else 0
+    number = not isinstance(asked, bool)
+    if number and isinstance(asked, int | np.integer) and asked >= 0:
+        rows = int(asked)
+    elif number and isinstance(asked, float | np.floating) and 0 <= asked < 1:
+        rows = int(asked * n_times)
+    else:
+        raise InputError(
+            f"validation must be 'auto', None, a number of rows or a share of them below 1; received {asked!r}."
+        )
+    return rows if n_times - rows >= 3 else 0
+
+
+def _one_of(estimator: Any, name: str, allowed: tuple[str, ...]) -> None:
+    value = getattr(estimator, name, allowed[0])
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}; received {value!r}.")

@@ -1,0 +1,237 @@
+"""SpaceTime as a forecaster: it learns, its state is exact, and what it cannot do it says."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+import ssmts
+from ssmts import SpaceTimeForecaster
+from ssmts.deep.losses import LEVELS, LOSSES
+from ssmts.deep.scaling import NORMALIZATIONS
+from ssmts.exceptions import FutureRowsError, InputError, SsmtsError, TooShortError
+
+SMALL = {
+    "context_length": 24,
+    "horizon": 8,
+    "width": 6,
+    "state_size": 12,
+    "max_epochs": 2,
+    "batches_per_epoch": 5,
+    "random_state": 0,
+    "n_threads": 1,
+}
+
+
+def small(**more):
+    return SpaceTimeForecaster(**{**SMALL, **more})
+
+
+def wave(n=160, seed=0, name="load"):
+    rng = np.random.default_rng(seed)
+    t = np.arange(n)
+    y = 20 + 3 * np.sin(2 * np.pi * t / 12) + 0.4 * rng.normal(size=n)
+    return pd.Series(y, pd.date_range("2024-01-01", periods=n, freq="h"), name=name)
+
+
+def same(a, b, tolerance=1e-5):
+    a, b = (each.forecast(6).to_frame().to_numpy() for each in (a, b))
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_a_season_is_learnt_better_than_by_the_last_value_and_its_intervals_cover():
+    y = wave(700)
+    f = small(max_epochs=12, batches_per_epoch=40, width=12, learning_rate=0.01).fit(y[:600])
+    errors, inside = [], []
+    for start in range(600, 690, 5):
+        truth = y[start : start + 8]
+        frame = f.forecast(8).to_frame()
+        errors.append((frame["mean"] - truth).abs().mean())
+        inside.append(((frame["lo-80"] <= truth) & (truth <= frame["hi-80"])).mean())
+        f.update(y[start : start + 5])
+    assert np.mean(errors) < 0.6  # the noise alone leaves 0.32, the last value 3.3
+    assert 0.6 < np.mean(inside) < 0.95
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_update_is_what_a_longer_fit_would_see(normalization):
+    y = wave()
+    holes = y.copy()
+    holes.iloc[[5, 70, 100, 101, 119, 125]] = np.nan
+    f = small(normalization=normalization).fit(holes[:120])
+    at_once, single = clone(f), clone(f)
+    at_once.__dict__.update(f.__dict__)
+    single.__dict__.update(f.__dict__)
+    at_once.update(holes[120:140])
+    for row in range(120, 140):
+        single.update(holes[row : row + 1])
+    same(at_once, single, 1e-4)
+    # the window of a model that has seen the same rows in another way
+    assert len(at_once.stands_[0].rows) == 24
+    np.testing.assert_array_equal(at_once.stands_[0].rows[:, 0], holes[116:140])
+    whole = f._scaled_with({k: v for k, v in f.__dict__.items() if k.endswith("_")})
+    nothing = f.stands_[0]._replace(rows=np.zeros((0, 1)), state=None, latest=np.array([np.nan]))
+    whole.stands_ = (f._moved(0, nothing, holes[:140].to_numpy()[:, None], None),)
+    whole.last_ = at_once.last_
+    same(whole, at_once, 1e-4)
+    assert f.capabilities.recurrent == (normalization == "none")
+
+
+def test_a_recurrent_state_says_what_the_window_says_while_it_has_seen_no_more():
+    y = wave(60)
+    f = small(context_length=59, normalization="none", validation=None).fit(y)
+    stateless = clone(f)
+    stateless.__dict__.update(f.__dict__)
+    stateless.stands_ = (f.stands_[0]._replace(state=None),)
+    np.testing.assert_allclose(f.predict(8)[1:], stateless.predict(8)[1:], rtol=0.05)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_gives_a_distribution_that_grows_beyond_the_horizon(loss):
+    y = wave()
+    f = small(loss=loss).fit(y)
+    frame = f.forecast(30, level=(80, 95)).to_frame()
+    assert np.isfinite(frame.to_numpy()).all()
+    assert (frame["lo-95"] <= frame["lo-80"]).all()
+    assert (frame["lo-80"] < frame["hi-80"]).all()
+    np.testing.assert_allclose(f.predict(5), f.predict(30)[:5], rtol=1e-5)
+    factor = f.calibration_.at(np.array([8, 32]))
+    assert factor[1] == pytest.approx(2 * factor[0])
+    q = f.predict_quantiles(4, q=LEVELS[:3])
+    assert (q.diff(axis=1).iloc[:, 1:] >= 0).all().all()
+    with pytest.raises(InputError):
+        f.sample(3)
+
+
+def test_scale_and_height_do_not_matter():
+    y = wave()
+    a, b = small().fit(y), small().fit(10 * y + 300)
+    np.testing.assert_allclose(10 * a.predict(8) + 300, b.predict(8), rtol=1e-4)
+
+
+def test_series_of_a_panel_in_any_order_and_of_any_length():
+    parts = {"p": wave(seed=1), "q": wave(90, seed=2), "r": wave(30, seed=3)}
+    f = small().fit(pd.concat(parts, names=["series"]))
+    out = f.forecast(5).to_frame()
+    assert list(out.index.get_level_values(0).unique()) == ["p", "q", "r"]
+    for key, y in parts.items():
+        assert out.loc[key].index[0] == y.index[-1] + pd.Timedelta("1h")
+    g = clone(f)
+    g.__dict__.update(f.__dict__)
+    g.update(pd.concat({"q": wave(95, seed=2)[90:]}, names=["series"]))
+    np.testing.assert_allclose(g.predict(5).loc["p"], f.predict(5).loc["p"], rtol=1e-5)
+    assert not np.allclose(g.predict(5).loc["q"], f.predict(5).loc["q"])
+
+
+def test_columns_are_one_series_and_constant_ones_stay():
+    y = pd.DataFrame({"a": wave(seed=1), "b": wave(seed=2), "flat": 7.0})
+    f = small(max_epochs=10, loss="gaussian").fit(y)
+    out = f.predict(6)
+    assert list(out.columns) == ["a", "b", "flat"]
+    np.testing.assert_allclose(out["flat"], 7.0, atol=0.5)
+    assert f.capabilities.joint
+
+
+def test_covariates_known_in_advance_matter():
+    y = wave(400)
+    stamps = pd.date_range("2024-01-01", periods=408, freq="h")
+    X = pd.DataFrame({"sale": (np.random.default_rng(0).random(408) < 0.2).astype(float)}, stamps)
+    y = y + 8 * X["sale"][:400]
+    f = small(max_epochs=15, batches_per_epoch=40, learning_rate=0.01).fit(X[:400], y)
+    ahead = X[400:].assign(sale=0.0)
+    without = f.predict(ahead)
+    ahead.iloc[3] = 1.0
+    effect = f.predict(ahead) - without
+    assert effect.iloc[3] == pytest.approx(8, abs=2.5)
+    assert abs(effect.iloc[:3]).max() < 1e-6
+    with pytest.raises(FutureRowsError):
+        f.predict(ahead[["sale"]].iloc[[0, 2]])
+    with pytest.raises(SsmtsError):
+        f.predict(4)
+    before = f.predict(ahead)
+    f.update(ahead.iloc[:1], pd.Series([20.0], ahead.index[:1], name="load"))
+    assert f.predict(ahead.iloc[1:]).index.equals(ahead.index[1:])
+    assert len(before) == 8
+
+
+def test_in_sample_predictions_look_back_only():
+    y = wave()
+    f = small(loss="gaussian").fit(y)
+    found = f.predict(y.to_frame()[[]])
+    assert np.isnan(found.iloc[0])
+    changed = y.copy()
+    changed.iloc[100:] += 5
+    mean, variance = f._one_step(0, changed.to_numpy()[:, None], None)
+    np.testing.assert_allclose(mean[1:101, 0], found[1:101], rtol=1e-5)
+    assert abs(mean[101, 0] - found.iloc[101]) > 0.1
+    assert (variance[1:] > 0).all()
+
+
+def test_the_same_seed_gives_the_same_network_and_another_another():
+    y = wave()
+    same(small().fit(y), small().fit(y), 1e-12)
+    assert not np.allclose(small().fit(y).predict(4), small(random_state=1).fit(y).predict(4))
+
+
+@pytest.mark.parametrize("normalization", ["standardize", "none"])
+def test_a_saved_model_forecasts_the_same_in_a_fresh_process(tmp_path, normalization):
+    y = wave()
+    f = small(normalization=normalization, loss="student_t").fit(y)
+    path = tmp_path / "model.ssmts"
+    ssmts.save(f, path)
+    code = f"import ssmts; print(*map(repr, ssmts.load({str(path)!r}).predict(7).tolist()))"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    np.testing.assert_array_equal([float(v) for v in out.split()], f.predict(7))
+
+
+def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
+    y, path = wave(), tmp_path / "run.safetensors"
+    whole = small(max_epochs=4).fit(y)
+    small(max_epochs=4, checkpoint=path).fit(y)
+    assert path.exists()
+    same(small(max_epochs=4, checkpoint=path).fit(y), whole, 1e-12)
+
+
+def test_no_value_at_all_in_the_window_gives_the_mean_of_the_series():
+    y = wave()
+    f = small().fit(y)
+    f.update(pd.Series(np.nan, pd.date_range(y.index[-1], periods=25, freq="h")[1:], name="load"))
+    out = f.forecast(4).to_frame()
+    assert np.isfinite(out.to_numpy()).all()
+    assert (abs(out["mean"] - y.mean()) < 3 * y.std()).all()
+
+
+def test_bad_input_is_said_and_what_was_fitted_stays():
+    y = wave(60)
+    f = small().fit(y)
+    expected = f.predict(3)
+    for bad, (value, said) in {
+        "context_length": (100, "60 rows"),
+        "horizon": (0, "horizon"),
+        "loss": ("rmse", "'mse'"),
+        "normalization": ("minmax", "'last'"),
+        "width": (2.5, "width"),
+        "dropout": (1.5, "dropout"),
+        "validation": (1.5, "validation"),
+        "loss_weights": ((1, 2), "three numbers"),
+        "learning_rate": (-1, "learning_rate"),
+    }.items():
+        f.set_params(**{bad: value})
+        with pytest.raises(InputError, match=said):
+            f.fit(y)
+        f.set_params(**{bad: SMALL.get(bad, SpaceTimeForecaster().get_params()[bad])})
+        np.testing.assert_array_equal(f.predict(3), expected)
+    with pytest.raises(TooShortError, match="3 rows"):
+        small(context_length="auto").fit(y[:2])
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no CUDA"):
+            small(device="cuda").fit(y)
+
+
+def test_ten_rows_are_enough():
+    out = SpaceTimeForecaster(max_epochs=1, width=4, state_size=4, random_state=0).fit(np.arange(10.0)).predict(3)
+    assert np.isfinite(out).all()
