@@ -173,15 +173,12 @@ class DeepForecaster(BaseForecaster):
         if self.x_centre_.size and X is not None:
             known = [((X - self.x_centre_) / self.x_spread_).astype(np.float32)]
         mean, variance = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
-        windows = Windows([rows], known, length, 1, first=[1], last=[len(y) - 1])
-        # a window whose next row is missing is wanted too
-        windows.rows = np.arange(1, len(y))
-        windows.series = np.zeros(len(y) - 1, dtype=np.int64)
-        for start in range(0, len(windows), _AT_ONCE):
-            at = np.arange(start, min(start + _AT_ONCE, len(windows)))
-            found = self._said(windows.batch(at), 1)[..., 0, :]  # (B, C, n_levels)
-            mean[at + 1] = found[..., _MIDDLE]
-            variance[at + 1] = ((found[..., _HIGH] - found[..., _LOW]) / _SPAN) ** 2
+        windows = Windows([rows], known, length, 1)
+        for start in range(1, len(y), _AT_ONCE):
+            at = np.arange(start, min(start + _AT_ONCE, len(y)))
+            found = self._said(windows.batch_at(np.zeros_like(at), at), 1)[..., 0, :]  # (B, C, n_levels)
+            mean[at] = found[..., _MIDDLE]
+            variance[at] = ((found[..., _HIGH] - found[..., _LOW]) / _SPAN) ** 2
         return mean * self.spread_[series] + self.centre_[series], variance * self.spread_[series] ** 2
 
     # answers ----------------------------------------------------------------------------------------------------
@@ -214,12 +211,11 @@ class DeepForecaster(BaseForecaster):
                 known.append(((np.concatenate([past, ahead]) - self.x_centre_) / self.x_spread_).astype(np.float32))
         if self.stands_[which[0]].state is not None:
             return self._from_states(which, horizon, known)
-        windows = Windows(rows, known, length, horizon, first=[1] * len(rows), last=[0] * len(rows))
-        windows.series, windows.rows = np.arange(len(rows)), np.array([len(r) for r in rows])
-        parts = [
-            self._said(windows.batch(np.arange(start, min(start + _AT_ONCE, len(rows)))), horizon)
-            for start in range(0, len(rows), _AT_ONCE)
-        ]
+        windows, after = Windows(rows, known, length, horizon), np.array([len(each) for each in rows])
+        parts = []
+        for start in range(0, len(rows), _AT_ONCE):
+            at = np.arange(start, min(start + _AT_ONCE, len(rows)))
+            parts.append(self._said(windows.batch_at(at, after[at]), horizon))
         return np.concatenate(parts)
 
     def _from_states(self, which: Sequence[int], horizon: int, known: list[Any] | None) -> FloatArray:
