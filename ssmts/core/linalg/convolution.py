@@ -25,7 +25,7 @@ def namespace(array: Any) -> Any:
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 
 
-def convolve(u: Any, kernel: Any, n: int | None = None) -> Any:
+def convolve(u: Any, kernel: Any, n: int | None = None, *, first: int = 0) -> Any:
     """First n terms of the product of two series: what a causal filter with this kernel makes of u.
 
     Parameters
@@ -34,10 +34,12 @@ def convolve(u: Any, kernel: Any, n: int | None = None) -> Any:
     kernel : ndarray or Tensor, shape (..., any length)
     n : int, optional
         As many as `u` has unless given.
+    first : int, default 0
+        Those before are left out, and shorten the transforms.
 
     Returns
     -------
-    ndarray or Tensor, shape (..., n)
+    ndarray or Tensor, shape (..., n - first)
         Half-precision numbers are convolved in single precision: few devices transform others.
 
     Notes
@@ -54,9 +56,13 @@ def convolve(u: Any, kernel: Any, n: int | None = None) -> Any:
     xp = namespace(u)
     n = u.shape[-1] if n is None else n
     u, kernel = u[..., :n], kernel[..., :n]
-    size = fast_size(max(u.shape[-1] + kernel.shape[-1] - 1, n))
-    product = xp.fft.rfft(_at_least_single(u), size) * xp.fft.rfft(_at_least_single(kernel), size)
-    return xp.fft.irfft(product, size)[..., :n]
+    size = fast_size(max(u.shape[-1] + kernel.shape[-1] - 1 - first, n))  # what is beyond folds onto what is left out
+    u, kernel = _at_least_single(u), _at_least_single(kernel)
+    if xp is not np:
+        from ._convolution_torch import convolve as by_parts
+
+        return by_parts(u, kernel, first, n, size)
+    return np.fft.irfft(np.fft.rfft(u, size) * np.fft.rfft(kernel, size), size)[..., first:n]
 
 
 def correlate(u: Any, v: Any) -> Any:
@@ -73,7 +79,7 @@ def correlate(u: Any, v: Any) -> Any:
     array([3., 5., 3.])
     """
     xp, d = namespace(u), u.shape[-1]
-    return convolve(u, xp.flip(v, (-1,)), 2 * d - 1)[..., d - 1 :]
+    return convolve(u, xp.flip(v, (-1,)), 2 * d - 1, first=d - 1)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...core.linalg.companion import bounded, reciprocal
 from ...core.linalg.convolution import convolve
-from .base import State, causal, product
+from .base import State, causal
 from .companion import BOUND, Recursion
 
 
@@ -62,7 +62,7 @@ class ClosedLoopCompanion(Recursion):
         """State after a window ``(B, H, L)``, without those on the way."""
         length, d = u.shape[-1], self.state_size
         first = max(length - d, 0)
-        w = product(u, self.response(length), length - first, first).flip(-1)
+        w = convolve(u, self.response(length).to(u.dtype), first=first).flip(-1)
         return nn.functional.pad(w, (0, d - w.shape[-1]))
 
     def roll_out(self, state: State, horizon: int, inputs: Tensor | None = None) -> Tensor:
@@ -87,8 +87,12 @@ class ClosedLoopCompanion(Recursion):
         if inputs is not None:
             push = torch.cat([push, inputs[..., : horizon - 1]], dim=-1)
         kernel = convolve(reciprocal(closed, d + horizon - 1), self.output.double())
-        return product(push, kernel, horizon, d - 1)
+        ahead: Tensor = convolve(push, kernel.to(push.dtype), d + horizon - 1, first=d - 1)
+        return ahead
 
     def forward(self, u: Tensor, horizon: int, inputs: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What is said of the rows after those of a window and of their inputs, each ``(B, H, L)``, and of the horizon."""
-        return self.convolve(u), self.predicted_inputs(u), self.roll_out(self.last_state(u), horizon, inputs)
+        response, a = self.response(u.shape[-1]), self.coefficients
+        kernels = [convolve(response, k) for k in (self.output.double(), self.closed_coefficients - a)]
+        said, expected = convolve(u, torch.stack(kernels)[:, None].to(u.dtype))
+        return said, expected, self.roll_out(self.last_state(u), horizon, inputs)
