@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
 from enum import Enum
 from typing import Any
@@ -222,18 +223,33 @@ def _encode_network(value: Any, writer: Writer) -> Any:
     """The class, the arguments it was made with, and its weights as safetensors."""
     from safetensors.torch import save
 
-    weights = {name: each.detach().cpu().contiguous() for name, each in value.state_dict().items()}
+    if not isinstance(getattr(value, "config", None), dict):
+        raise writer.refusal(
+            f"is the network {name_of(type(value))} without a dict `config` of the arguments it was made with."
+        )
+    weights = {name: each.detach().cpu().clone().contiguous() for name, each in value.state_dict().items()}
     return [name_of(type(value)), writer.inside(".config", value.config), writer.blob(save(weights), "safetensors")]
 
 
 def _decode_network(payload: Any, reader: Reader) -> Any:
     cls = find(payload[0])
-    from safetensors.torch import load  # after the class, whose module says what to install
-
-    network = cls(**reader.decode(payload[1]))
-    if not _is_network(network):
+    torch = sys.modules.get("torch")  # the module of a network has imported it
+    if torch is None or not isinstance(cls, type) or not issubclass(cls, torch.nn.Module):
         raise PersistError(f"it uses {payload[0]!r} as a network, which it is not.")
-    network.load_state_dict(load(reader.blob(payload[2])))
+    from safetensors.torch import load
+
+    from .deep._randomness import seeded
+
+    config = reader.decode(payload[1])
+    unknown = config.keys() - inspect.signature(cls).parameters.keys()
+    if unknown:
+        raise PersistError(f"it holds arguments {sorted(unknown)}, which {payload[0]!r} of this version does not have.")
+    with torch.device("cpu"), seeded(0):  # first weights, which are drawn, are overwritten
+        network = cls(**config)
+    weights = load(reader.blob(payload[2]))
+    if {name: each.shape for name, each in weights.items()} != {n: e.shape for n, e in network.state_dict().items()}:
+        raise PersistError(f"its weights are not those of a {payload[0]!r} of this version with these arguments.")
+    network.load_state_dict(weights)
     return network.eval()
 
 

@@ -506,7 +506,7 @@ def test_untrusted_types_in_a_scikit_learn_part_are_refused(tmp_path):
     import skops.io
 
     writer = Writer(persist._RULES)
-    transformer = {"t": "sklearn", "v": writer.blob(skops.io.dumps(FunctionTransformer(os.system)))}
+    transformer = {"t": "sklearn", "v": writer.blob(skops.io.dumps(FunctionTransformer(os.system)), "skops")}
     node = {"t": "estimator", "v": ["ssmts:Naive", {"target_transform": transformer}, {}]}
     header = {"format": "ssmts", "format_version": 1, "library_version": "0", "estimator": node}
     refused(tmp_path / "file", persist._pack(header, writer), "posix.system, which is not trusted")

@@ -18,6 +18,7 @@ from ..distributions import Distribution, Gaussian, Quantiles
 from ..exceptions import FutureRowsError, InputError, TooShortError
 from ..panel import Form, Panel, SeriesRows
 from . import _arguments as arguments
+from ._randomness import seeded
 from .calibration import Calibration, calibrate
 from .losses import LEVELS, Head, Normal, head, window_loss
 from .network import Output
@@ -108,8 +109,7 @@ class DeepForecaster(BaseForecaster):
             X = [((rows - x_centre) / x_spread).astype(np.float32) for rows in panel.X]
         known, held = self._split(y, X, length)
         said = head(self.loss)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             network = self._network(y[0].shape[1], n_covariates, said.n_parameters, length, seed)
         options = TrainOptions(
             self.learning_rate,
