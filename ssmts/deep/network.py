@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout import Dropout
 from .layers import ClosedLoopCompanion, Companion, Preprocess
 from .layers.base import Layer, State
 
@@ -32,7 +33,7 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.layer = Companion(width, state_size)
         self.mix = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def mixed(self, y: Tensor) -> Tensor:
         """The map of outputs ``(B, H, L)`` of the layer."""
@@ -104,7 +105,7 @@ class SpaceTimeNetwork(nn.Module):
         self.drive = nn.Linear(n_covariates, width) if n_covariates else None
         self.direct = nn.Linear(n_covariates, width) if n_covariates else None
         self.head = nn.Linear(width, n_outputs * n_parameters)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, values: Tensor, observed: Tensor, covariates: Tensor | None, horizon: int, *, in_context: bool = True
@@ -204,4 +205,4 @@ class SpaceTimeNetwork(nn.Module):
 
 def _along_channels(linear: nn.Linear, x: Tensor) -> Tensor:
     """A linear map of the channels of ``(B, channels, time)``."""
-    return torch.matmul(linear.weight, x) + linear.bias[:, None]
+    return torch.baddbmm(linear.bias[:, None], linear.weight.expand(len(x), -1, -1), x)  # copies no signal

@@ -49,7 +49,8 @@ class _Convolve(torch.autograd.Function):
         of_kernel: Tensor | None = None
         conjugate = torch.fft.rfft(kernel, size).conj().resolve_conj()
         for rows in _parts(u, kernel, gradient.shape[:-1], size):
-            part, inputs = torch.fft.rfft(F.pad(gradient[rows], (first, 0)), size), u[rows]
+            inputs, part = u[rows], gradient[rows]
+            part = torch.fft.rfft(F.pad(part, (first, 0)) if first else part, size)
             if of_u is not None:
                 of_u[rows] = torch.fft.irfft(_summed(part * conjugate, inputs), size)[..., : u.shape[-1]]
             if ctx.needs_input_grad[1]:
