@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "filtering": {"core", "components", "estimation", "forecasting", "plotting"} | CONTRACT,
     "detection": {"core", "components", "forecasting", "plotting"} | CONTRACT,
     "evaluation": {"through", "plotting"} | CONTRACT,
+    "deep": {"core", "components", "plotting"} | CONTRACT,
     "preprocessing": CONTRACT,
     "datasets": set(),
     "stream": {"detection", "base_detector", "_containers"},
