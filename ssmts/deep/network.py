@@ -133,13 +133,13 @@ class SpaceTimeNetwork(nn.Module):
         for block in self._blocks():
             u = u + block.mixed(block.layer.convolve(u))
         following = None if covariates is None else covariates[..., length:]
-        state = self.decoder.last_state(u)
-        ahead = self._said(self.decoder.roll_out(state, horizon, self._drives(following)), following)
+        drives = self._drives(following)
         if not in_context:
-            return Output(ahead, None, None)
+            ahead = self.decoder.roll_out(self.decoder.last_state(u), horizon, drives)
+            return Output(self._said(ahead, following), None, None)
         known = None if covariates is None else covariates[..., 1 : length + 1]
-        expected = self.decoder.predicted_inputs(u)
-        return Output(ahead, self._said(self.decoder.convolve(u), known), (expected[..., :-1], u[..., 1:]))
+        fitted, expected, ahead = self.decoder(u, horizon, drives)
+        return Output(self._said(ahead, following), self._said(fitted, known), (expected[..., :-1], u[..., 1:]))
 
     # one row after the other ------------------------------------------------------------------------------------
 
