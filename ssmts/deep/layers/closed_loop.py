@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from ...core.linalg.companion import bounded, reciprocal
 from ...core.linalg.convolution import convolve
-from .base import State, causal
-from .companion import BOUND, Recursion
+from ...exceptions import InputError
+from .base import State, causal, whole
+from .companion import BOUND, Init, Recursion
 
 
 class ClosedLoopCompanion(Recursion):
@@ -28,41 +29,69 @@ class ClosedLoopCompanion(Recursion):
     channels : int
     state_size : int
     bound : float, default 0.999
+        Of the sum of absolute coefficients of either loop.
+    n_kernels : int, optional
+        Systems that differ, a divisor of the channels: channel j is system ``j % n_kernels``. As many as channels unless given.
+    init : {"zero", "normal"}, default "zero"
+        ``"zero"``: a = 0 and small random a', whose sizes sum to about a half. ``"normal"``: both at random at their bound.
 
-    Notes
-    -----
-    Starts with a = 0 and small random a', whose sizes sum to about a half.
+    Examples
+    --------
+    >>> import torch
+    >>> layer = ClosedLoopCompanion(channels=2, state_size=4)
+    >>> said, expected, ahead = layer(torch.randn(3, 2, 10), horizon=5)
+    >>> said.shape, expected.shape, ahead.shape
+    (torch.Size([3, 2, 10]), torch.Size([3, 2, 10]), torch.Size([3, 2, 5]))
+    >>> bool(torch.allclose(ahead[..., 0], said[..., -1], atol=1e-5))
+    True
     """
 
-    def __init__(self, channels: int, state_size: int, bound: float = BOUND) -> None:
-        super().__init__(channels, state_size, bound)
-        self.raw_closed = nn.Parameter(0.6 * torch.randn(channels, state_size) / state_size)
+    def __init__(
+        self,
+        channels: int,
+        state_size: int,
+        bound: float = BOUND,
+        *,
+        n_kernels: int | None = None,
+        init: Init = "zero",
+    ) -> None:
+        super().__init__(channels, state_size, bound, n_kernels=n_kernels, init=init)
+        small = 0.6 * torch.randn(self.n_kernels, state_size) / state_size
+        self.raw_closed = nn.Parameter(small if init == "zero" else self._at_the_bound())
 
     @property
     def closed_coefficients(self) -> Tensor:
-        """Coefficients a' of the closed loop, ``(H, d)``, within the bound, in double precision."""
+        """Coefficients a' of the closed loop, ``(n_kernels, d)``, within the bound, in double precision."""
         return bounded(self.raw_closed.double(), self.bound)  # type: ignore[no-any-return]
 
+    @property
+    def _feedback(self) -> Tensor:
+        """The vector k, by which a state predicts its next input."""
+        return self.closed_coefficients - self.coefficients
+
     def convolve(self, u: Tensor) -> Tensor:
-        return causal(u, convolve(self.response(u.shape[-1]), self.output.double()))
+        self.check(u)
+        return causal(u, self._each(convolve(self.response(u.shape[-1]), self.output.double()), u))
 
     def predicted_inputs(self, u: Tensor) -> Tensor:
         """What each row lets expect of the next input, ``(B, H, L)``, from the zero state."""
-        return causal(u, convolve(self.response(u.shape[-1]), self.closed_coefficients - self.coefficients))
+        self.check(u)
+        return causal(u, self._each(convolve(self.response(u.shape[-1]), self._feedback), u))
 
     def scan(self, u: Tensor, state: State) -> tuple[Tensor, State]:
         w, after = self._moved(u, state)
-        return convolve(w, self.output)[..., self.state_size :], after
+        return convolve(w, self._each(self.output, u), first=self.state_size), after
 
     def step(self, u: Tensor, state: State) -> tuple[Tensor, State]:
         after = self._move(u, state)
-        return (self.output * after).sum(-1), after
+        return (self._each(self.output, u) * after).sum(-1), after
 
     def last_state(self, u: Tensor) -> State:
         """State after a window ``(B, H, L)``, without those on the way."""
+        self.check(u)
         length, d = u.shape[-1], self.state_size
         first = max(length - d, 0)
-        w = convolve(u, self.response(length).to(u.dtype), first=first).flip(-1)
+        w = convolve(u, self._each(self.response(length), u), first=first).flip(-1)
         return nn.functional.pad(w, (0, d - w.shape[-1]))
 
     def roll_out(self, state: State, horizon: int, inputs: Tensor | None = None) -> Tensor:
@@ -80,19 +109,25 @@ class ClosedLoopCompanion(Recursion):
         Tensor, shape (B, H, horizon)
         """
         d = self.state_size
-        closed = self.closed_coefficients
+        closed, horizon = self.closed_coefficients, whole("horizon", horizon)
         # The inputs that would have led a closed loop from zero to the last d of w: then all is one convolution.
         before = state.flip(-1)
-        push = before - convolve(before, nn.functional.pad(closed, (1, 0)).to(before.dtype))
+        push = before - convolve(before, self._each(nn.functional.pad(closed, (1, 0)), state))
         if inputs is not None:
+            if inputs.shape[:2] != state.shape[:2] or inputs.shape[2] < horizon - 1:
+                raise InputError(
+                    f"inputs must be {(*state.shape[:2], horizon - 1)}, drives of the rows ahead but the last, or longer; "
+                    f"received {tuple(inputs.shape)}."
+                )
             push = torch.cat([push, inputs[..., : horizon - 1]], dim=-1)
         kernel = convolve(reciprocal(closed, d + horizon - 1), self.output.double())
-        ahead: Tensor = convolve(push, kernel.to(push.dtype), d + horizon - 1, first=d - 1)
+        ahead: Tensor = convolve(push, self._each(kernel, push), d + horizon - 1, first=d - 1)
         return ahead
 
     def forward(self, u: Tensor, horizon: int, inputs: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What is said of the rows after those of a window and of their inputs, each ``(B, H, L)``, and of the horizon."""
-        response, a = self.response(u.shape[-1]), self.coefficients
-        kernels = [convolve(response, k) for k in (self.output.double(), self.closed_coefficients - a)]
-        said, expected = convolve(u, torch.stack(kernels)[:, None].to(u.dtype))
+        self.check(u)
+        response = self.response(u.shape[-1])
+        kernels = [self._each(convolve(response, k), u) for k in (self.output.double(), self._feedback)]
+        said, expected = convolve(u, torch.stack(kernels)[:, None])
         return said, expected, self.roll_out(self.last_state(u), horizon, inputs)

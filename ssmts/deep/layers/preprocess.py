@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ...core.linalg.convolution import convolve
-from .base import Layer, State, causal
+from ...exceptions import InputError
+from .base import Layer, State, causal, whole
 
 _HIGHEST_DIFFERENCE = 3
 _SHORTEST_AVERAGE, _LONGEST_AVERAGE = 4, 720  # as in the paper
@@ -33,14 +34,17 @@ class FixedKernels(Layer):
         return self.kernels.new_zeros(batch, channels, max(n - 1, 1))
 
     def convolve(self, u: Tensor) -> Tensor:
+        self.check(u)
         return causal(u, self.kernels[:, : u.shape[-1]])
 
     def scan(self, u: Tensor, state: State) -> tuple[Tensor, State]:
+        self.check(u, state)
         rows = torch.cat([state.flip(-1), u], dim=-1)
-        y = convolve(rows, self.kernels.to(u.dtype))[..., state.shape[-1] :]
+        y = convolve(rows, self.kernels.to(u.dtype), first=state.shape[-1])
         return y, rows[..., -state.shape[-1] :].flip(-1)
 
     def step(self, u: Tensor, state: State) -> tuple[Tensor, State]:
+        self.check(u, state, rows=False)
         rows = torch.cat([u[..., None], state], dim=-1)
         n = self.kernels.shape[-1]
         return (self.kernels.to(u.dtype) * rows[..., :n]).sum(-1), rows[..., :-1]
@@ -55,7 +59,7 @@ class Differences(FixedKernels):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(difference_kernels(channels))
+        super().__init__(difference_kernels(whole("channels", channels)))
 
 
 class MovingAverageResiduals(FixedKernels):
@@ -68,7 +72,9 @@ class MovingAverageResiduals(FixedKernels):
     """
 
     def __init__(self, windows: list[int]) -> None:
-        super().__init__(residual_kernels(windows))
+        if not windows:
+            raise InputError("windows is empty: pass the rows of each channel's mean.")
+        super().__init__(residual_kernels([whole("windows", rows) for rows in windows]))
 
 
 class Preprocess(FixedKernels):
@@ -84,8 +90,8 @@ class Preprocess(FixedKernels):
     """
 
     def __init__(self, channels: int, context_length: int, *, seed: int = 0) -> None:
-        half = channels // 2
-        longest = max(min(context_length, _LONGEST_AVERAGE), _SHORTEST_AVERAGE)
+        half = whole("channels", channels, 2) // 2
+        longest = max(min(whole("context_length", context_length), _LONGEST_AVERAGE), _SHORTEST_AVERAGE)
         generator = torch.Generator().manual_seed(seed)
         windows = torch.randint(_SHORTEST_AVERAGE, longest + 1, (channels - half,), generator=generator).tolist()
         parts = [difference_kernels(half), residual_kernels(windows)]

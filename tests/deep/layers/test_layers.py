@@ -13,11 +13,15 @@ from ssmts.deep.layers import (
     Preprocess,
     Shift,
 )
+from ssmts.exceptions import InputError
 
 H, D = 6, 5
 LAYERS = {
     "companion": lambda: Companion(H, D),
     "closed_loop": lambda: ClosedLoopCompanion(H, D),
+    "companion, shared": lambda: Companion(H, D, n_kernels=2, skip=False, init="normal"),
+    "companion of order 1": lambda: Companion(H, 1, 1.0),
+    "closed_loop, shared": lambda: ClosedLoopCompanion(H, D, n_kernels=3, init="normal"),
     "shift": lambda: Shift(H, D),
     "differences": lambda: Differences(H),
     "residuals": lambda: MovingAverageResiduals([4, 5, 6, 7, 11, 30]),
@@ -160,3 +164,43 @@ def test_preprocessing_draws_the_same_windows_from_the_same_seed():
     assert torch.equal(kernels[0], kernels[1])
     assert not torch.equal(kernels[0], kernels[2])
     assert kernels[0].shape[-1] <= 100
+
+
+def test_outputs_know_no_later_input(make):
+    layer = trained(make)
+    u = torch.randn(1, H, 30, dtype=torch.float64)
+    changed = torch.cat([u[..., :20], u[..., 20:] + 1], -1)
+    torch.testing.assert_close(layer.convolve(changed)[..., :20], layer.convolve(u)[..., :20], atol=1e-12, rtol=0)
+
+
+def test_scans_have_the_gradients_of_convolutions(make):
+    layer = trained(make)
+    u = torch.randn(2, H, 12, dtype=torch.float64, requires_grad=True)
+    weights, wanted = torch.randn(2, H, 12, dtype=torch.float64), [u, *layer.parameters()]
+    whole, scanned = layer.convolve(u), layer.scan(u, layer.zero_state(2))[0]
+    pair = [torch.autograd.grad((y * weights).sum(), wanted, allow_unused=True) for y in (whole, scanned)]
+    for of_whole, of_scan in zip(*pair):
+        assert (of_whole is None) == (of_scan is None)
+        if of_whole is not None:
+            torch.testing.assert_close(of_scan, of_whole, rtol=1e-8, atol=1e-10)
+
+
+def test_half_precision_under_autocast(make):
+    layer = trained(make, torch.float32)
+    u = torch.randn(2, H, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer.convolve(u.bfloat16())
+    want = layer.convolve(u)
+    torch.testing.assert_close(y.float(), want, rtol=0, atol=0.03 * want.abs().max().item())
+
+
+def test_shapes_are_checked_at_the_door(make):
+    layer = make()
+    with pytest.raises(InputError, match=r"inputs must be \(batch, 6, time\)"):
+        layer.convolve(torch.ones(2, H + 1, 5))
+    with pytest.raises(InputError, match="no row"):
+        layer.convolve(torch.ones(2, H, 0))
+    with pytest.raises(InputError, match="the state must be"):
+        layer.scan(torch.ones(2, H, 5), layer.zero_state(3))
+    with pytest.raises(InputError, match=r"inputs must be \(batch, 6\)"):
+        layer.step(torch.ones(2, H, 5), layer.zero_state(2))
