@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
+from scipy.special import ndtri, stdtrit
 
 from .losses import LEVELS
 
@@ -45,7 +46,9 @@ class Calibration(NamedTuple):
         return middle + factor * (given - middle)
 
 
-def calibrate(centre: FloatArray, quantiles: FloatArray | None, target: FloatArray) -> Calibration:
+def calibrate(
+    centre: FloatArray, quantiles: FloatArray | None, target: FloatArray, n_origins: int | None = None
+) -> Calibration:
     """Learn widths from windows.
 
     Parameters
@@ -53,6 +56,10 @@ def calibrate(centre: FloatArray, quantiles: FloatArray | None, target: FloatArr
     centre, target : ndarray, shape (B, C, h)
         NaN in `target` is missing.
     quantiles : ndarray, shape (B, len(LEVELS), C, h), optional
+    n_origins : int, optional
+        At how many times the forecasts were made. Series of a panel err together, so that a few times say little about others however
+        many series there are: widths grow by the ratio of the last decile of Student's t with so many degrees of freedom to that of a
+        normal, as for a deviation that is estimated from so many values.
 
     Returns
     -------
@@ -65,16 +72,17 @@ def calibrate(centre: FloatArray, quantiles: FloatArray | None, target: FloatArr
     Romano, Patterson and Candes (2019), Conformalized quantile regression, NeurIPS.
     """
     h = target.shape[-1]
+    doubt = 1.0 if n_origins is None else float(stdtrit(n_origins, 0.9) / ndtri(0.9))
     if quantiles is None:
         error = (target - centre).reshape(-1, h)
         deviation = _smooth(np.sqrt(_by_lead(error**2, np.nanmean)), h)
         shape = np.nanquantile(error / deviation, LEVELS) if np.isfinite(error).any() else np.zeros(len(LEVELS))
-        return Calibration(deviation, shape)
+        return Calibration(doubt * deviation, shape)
     low, middle, high = (quantiles[:, i] for i in (_LOW, _MIDDLE, _HIGH))
     side = np.maximum(np.where(target > middle, high - middle, middle - low), 1e-9)
     needed = (np.abs(target - middle) / side).reshape(-1, h)
     factor = _smooth(_by_lead(needed, lambda x, axis: np.nanquantile(x, 0.8, axis=axis)), h)
-    return Calibration(np.clip(factor, 1 / _FARTHEST, _FARTHEST), None)
+    return Calibration(doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST), None)
 
 
 def _by_lead(values: FloatArray, statistic: object) -> FloatArray:

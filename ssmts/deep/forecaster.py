@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -124,7 +125,8 @@ class DeepForecaster(BaseForecaster):
             seed=seed,
             progress=self.progress,
         )
-        history = train(network, self._objective(said, length), known, held, options, checkpoint=self.checkpoint)
+        checked = None if held is None else _thinned(held)
+        history = train(network, self._objective(said, length), known, checked, options, checkpoint=self.checkpoint)
         fitted = {
             "network_": network,
             "history_": history,
@@ -135,8 +137,10 @@ class DeepForecaster(BaseForecaster):
             "x_spread_": x_spread,
         }
         scaled = self._scaled_with(fitted)
-        checked = _thinned(held if held is not None and len(held) else known)
-        fitted["calibration_"] = scaled._calibrated(checked, device)
+        if held is None or not len(held):
+            fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None)
+        else:
+            fitted["calibration_"] = scaled._calibrated(_thinned(held), device, int(np.bincount(held.series).max()))
         nothing = Stand(np.zeros((0, y[0].shape[1])), None, None, np.full(y[0].shape[1], np.nan))
         fitted["stands_"] = tuple(
             scaled._moved(i, nothing, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])
@@ -322,7 +326,7 @@ class DeepForecaster(BaseForecaster):
             return train_windows, None
         last = [max(len(each) - h, end) if v else 0 for each, end, v in zip(y, ends, rows)]
         held = Windows(y, X, length, h, first=ends, last=last)
-        return train_windows, _thinned(held)
+        return train_windows, held
 
     def _objective(self, said: Head, length: int) -> Any:
         weights, burn_in = tuple(self.loss_weights), self._burn_in(length)
@@ -338,7 +342,7 @@ class DeepForecaster(BaseForecaster):
 
         return loss
 
-    def _calibrated(self, windows: Windows, device: torch.device) -> Calibration:
+    def _calibrated(self, windows: Windows, device: torch.device, n_origins: int | None) -> Calibration:
         """Widths from windows, on their normalised scale."""
         said = head(self.loss)
         centres, quantiles, targets = [], [], []
@@ -354,7 +358,7 @@ class DeepForecaster(BaseForecaster):
             quantiles.append(given)
             targets.append(((batch.target - scaled.location) / scaled.scale).cpu().numpy().astype(float))
         given = None if quantiles[0] is None else np.concatenate([q for q in quantiles if q is not None])
-        return calibrate(np.concatenate(centres), given, np.concatenate(targets))
+        return calibrate(np.concatenate(centres), given, np.concatenate(targets), n_origins)
 
     def _scaled_with(self, fitted: dict[str, Any]) -> Any:
         """A copy of this estimator that has these attributes: hooks work on it before the fit is known to succeed."""
@@ -393,7 +397,8 @@ def _moments(series: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
 
 def _thinned(windows: Windows) -> Windows:
     """At most `_MOST_CHECKED` of the windows, evenly spread."""
-    if len(windows) > _MOST_CHECKED:
-        kept = np.linspace(0, len(windows) - 1, _MOST_CHECKED).astype(np.int64)
-        windows.series, windows.rows = windows.series[kept], windows.rows[kept]
-    return windows
+    if len(windows) <= _MOST_CHECKED:
+        return windows
+    kept, fewer = np.linspace(0, len(windows) - 1, _MOST_CHECKED).astype(np.int64), copy.copy(windows)
+    fewer.series, fewer.rows = windows.series[kept], windows.rows[kept]
+    return fewer
