@@ -18,6 +18,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
 
+# As many workers as cores: threads of their own would only wait for each other.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n auto -m 'not slow' --cov --cov-report=term $(ARGS)
 
@@ -40,6 +42,7 @@ format: $(VENV)/.ready
 	.venv-pandas2/bin/python -m pip install $(PIP_FLAGS) -c .venv-pandas2/constraints.txt -e '.[dev,plot,stream,deep]'
 	touch $@
 
+test-pandas2: export OMP_NUM_THREADS := 1
 test-pandas2: .venv-pandas2/.ready
 	.venv-pandas2/bin/python -m pytest -n auto -m 'not slow' $(ARGS)
 
