@@ -197,6 +197,8 @@ def plot(found):
             points = [(v, f[side]["seconds"]) for (n, v), f in found.items() if n == name and side in f]
             axis.loglog(*zip(*points), marker=marker, label=side)
         axis.set_xlabel(words[name])
+        axis.set_xticks(GROWTH[name], map(str, GROWTH[name]))
+        axis.minorticks_off()
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel("seconds a step")
     axes[0].legend()
@@ -259,7 +261,7 @@ def main(quick):
     ratios = [base["naive"][what] / base["ssmts"][what] for what in ("seconds", "megabytes")]
     notes = [
         f"Base: {ratios[0]:.0f} times as fast as the naive twin, in 1/{ratios[1]:.0f} of its peak memory. "
-        f"Width {WIDTH}, one encoder layer, dropout 0.25, float32.",
+        f"Width {WIDTH}, one encoder layer, dropout 0.25, float32; seconds of processor time, memory beyond the start of the first step.",
         *([] if quick else growth_notes(found)),
         *gpu(),
     ]

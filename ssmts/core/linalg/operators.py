@@ -34,6 +34,25 @@ class Operator(ABC):
     def eigenvalues(self) -> _Array:
         """Eigenvalues, each as often as it counts."""
 
+    def power(self, n: int) -> _Array:
+        """The matrix of n steps, written out, by repeated squaring; of no step, the identity.
+
+        Parameters
+        ----------
+        n : int
+            0 or more.
+
+        Examples
+        --------
+        >>> Companion([1.0, 1.0]).power(10)[0]
+        array([89., 55.])
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise InputError(f"n must be a whole number of steps, 0 or more; received {n!r}.")
+        if self.shape[0] != self.shape[1]:
+            raise InputError(f"a matrix of shape {self.shape} has no powers: it must be square.")
+        return np.linalg.matrix_power(self.to_dense(), n)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""

@@ -59,6 +59,23 @@ def test_eigenvalues_are_roots_of_the_characteristic_polynomial(operator):
     np.testing.assert_allclose(np.poly(roots), np.poly(operator.to_dense()), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "operator", [operator for operator, matrix in WRITTEN if operator.shape[0] == operator.shape[1]]
+)
+def test_powers_are_products(operator):
+    product = np.eye(len(operator))
+    for n in range(7):
+        np.testing.assert_allclose(operator.power(n), product, atol=1e-12)
+        product = operator @ product
+
+
+def test_powers_that_are_none_are_refused():
+    with pytest.raises(InputError, match="n must be a whole number of steps"):
+        Identity(2).power(-1)
+    with pytest.raises(InputError, match="has no powers"):
+        BlockDiagonal([np.ones((1, 2))]).power(2)
+
+
 def test_a_recursion_in_three_forms_has_one_characteristic_polynomial():
     forms = ("first_row", "first_column", "last_column")
     polynomials = [np.poly(Companion(C, form).to_dense()) for form in forms]
