@@ -126,6 +126,29 @@ def test_the_spectral_bound_is_reached_by_positive_coefficients():
     assert companion.spectral_bound(np.zeros(3)) == 0
 
 
+@pytest.mark.parametrize("scale", [1.5, 4.0, 10.0, 51.0])
+def test_unstable_recursions_grow_as_they_should(scale):
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=(3, 64))
+    a *= scale / abs(a).sum(-1, keepdims=True)
+    a[0] /= 2 * scale  # one that is stable beside them
+    found = companion.reciprocal(a, 600)
+    for row, phi in zip(found, a):
+        want = np.zeros(664)
+        want[64] = 1
+        for m in range(65, 664):
+            want[m] = phi @ want[m - 64 : m][::-1]
+        np.testing.assert_allclose(row[:300], want[64:364], rtol=1e-8, atol=1e-12 * abs(want[:364]).max())
+        assert error(row, want[64:]) < 1e-12
+    np.testing.assert_allclose(companion.reciprocal(torch.from_numpy(a), 600), found, rtol=1e-9, atol=1e-13)
+
+
+def test_gradients_of_unstable_kernels_are_exact():
+    a = torch.tensor([0.3, 1.2], dtype=torch.float64, requires_grad=True)
+    assert companion.reciprocal(a, 60).max() > 1e3
+    assert torch.autograd.gradcheck(lambda a: companion.reciprocal(a, 60), (a,), rtol=1e-5)
+
+
 def test_gradients_of_kernels_are_exact():
     tensors = [torch.from_numpy(v).requires_grad_() for v in draw(4, 5, bound=0.9)]
     x = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
