@@ -1,14 +1,17 @@
 """One pass forward through a series, keeping what later passes ask for, and the checks at the door of every function."""
 
 import math
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ssmts.core.gaussian._kernels.known import directions, forget, told
 from ssmts.core.gaussian._kernels.layout import Model, kernel, noise, part, rare, start, unpack
 from ssmts.core.gaussian._kernels.predict import new_moves, predict, settle
 from ssmts.core.gaussian._kernels.update import (
+    SCALE,
     UNSEEN,
     K,
     absorb,
@@ -29,7 +32,7 @@ GAINS, FILTERED, PREDICTED = 1, 2, 4  # what a trace keeps
 BY_STATES = 16  # gains are kept by states, without the means and covariances that otherwise come with that
 AHEAD = 32  # of the predicted rows only what is told of observations
 LIFTED = 8  # gains that are kept may be those of the lifted model, if there is one
-BAD_VARIANCE, BAD_NOISE = 1, 2  # what went wrong in a pass
+BAD_VARIANCE, BAD_NOISE, LOST_DIGITS = 1, 2, 3  # what went wrong in a pass
 LOST = 1e-6  # a variance below minus this of its line is not rounding but wrong
 MANY = 48  # states from which on updates of P are held back
 
@@ -89,7 +92,8 @@ def forward(
     From `loglik_t` on, the arrays of a `Trace` to fill. Tables of observations are kept by places, of which `place` is left
     with the last; if means and covariances are kept, then by states, too.
 
-    Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
+    Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there, whether variances
+    that decide the likelihood may be rounding).
     """
     model = unpack(index)
     n, dx, dy, columns, H = y.shape[0], model.dx, model.dy, A.shape[1], model.H
@@ -107,6 +111,7 @@ def forward(
     clear_row(model, row)
     moves = new_moves(index, model, place, True)
     loglik, rank, n_diffuse = 0.0, columns, 0
+    unknown, moved = directions(index, model, P, A)
     for t in range(n):
         if rank > 0:
             n_diffuse += 1
@@ -118,7 +123,7 @@ def forward(
             innovate(index, value, model, t, y, place, m, P, M, v, S)
         if model.full:
             if not decorrelate(index, value, model, t, y, row, h):
-                return loglik, rank, n_diffuse, t, BAD_NOISE
+                return loglik, rank, n_diffuse, t, BAD_NOISE, False
         else:
             observe(value, model, t, y, row)
         g = 0 if model.full else start(H, t)
@@ -131,7 +136,11 @@ def forward(
                 index, H, h, g, place, row, keep, M, m, P, None, 0, held, count, product
             )
         if not sound:
-            return loglik, rank, n_diffuse, t, BAD_VARIANCE
+            return loglik, rank, n_diffuse, t, BAD_VARIANCE, False
+        unknown -= told(row)
+        if unknown <= 0 and rank == 0:
+            count = forget(P)
+        unknown = min(max(unknown, 0) + moved, dx)
         if loglik_t.shape[0] > 0:
             gain -= 0.5 * math.log(product)
             product = 1.0
@@ -151,8 +160,11 @@ def forward(
         copy(place, m, P, predicted_m, predicted_P, n)
     flush(P, held, count)
     settle(place, m, P, A, W)
+    doubt = False
+    for i in range(dy):
+        doubt = doubt or row[i, SCALE] < 0.0
     work[0] = 0.0  # it must live until here
-    return loglik - 0.5 * math.log(product), rank, n_diffuse, n, 0
+    return loglik - 0.5 * math.log(product), rank, n_diffuse, n, 0, doubt
 
 
 @part
@@ -244,7 +256,7 @@ NOTHING = new_trace(0, 0, 0, keep=0, rows=0, rank=0)
 def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
     """Filter one checked series and keep what is asked for."""
     n, dy = y.shape
-    b, y = drive(packed, y, inputs)
+    given, (b, y) = y, drive(packed, y, inputs)
     m, P, A = begin(packed, state)
     (dx, rank), lift = A.shape, packed.lift
     by_state = bool(keep & (FILTERED | PREDICTED | BY_STATES))
@@ -265,10 +277,12 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
         copies = place.copy(), m.copy(), P.copy(), A.copy()
         rows = forward(layout, values, b, y, *copies, True, *NOTHING)[2]
     trace = new_trace(n, dx if by_state else len(m), dy, keep, rows, rank) if keep else NOTHING
-    loglik, left, _, t, wrong = forward(layout, values, b, y, place, m, P, A, False, *trace)
+    loglik, left, _, t, wrong, doubt = forward(layout, values, b, y, place, m, P, A, False, *trace)
     m, P, A = m[:dx].copy(), P[:dx, :dx].copy(), A[:dx]
     if wrong:
         raise unsound(t, wrong, m, P)
+    if doubt:
+        import_module("ssmts.core.gaussian._rungs.square_root").confirm(packed, given, inputs, state, loglik)
     if keep & (FILTERED | PREDICTED):
         for name, covs in (("predicted_cov", trace.predicted_P), ("filtered_cov", trace.P), ("predicted_cov", P[None])):
             no_negative(name, covs)
@@ -377,10 +391,20 @@ def unsound(t: int, wrong: int, m: Array, P: Array) -> NumericalError:
         return NumericalError(f"predicted_mean is no longer finite at row {t}: is the transition explosive?")
     if not np.isfinite(P).all():
         return NumericalError(f"predicted_cov is no longer finite at row {t}: is the transition explosive?")
+    if wrong == LOST_DIGITS:
+        return lost(f"at row {t} an innovation variance is too near to what rounding leaves of it")
     return NumericalError(
         f"innovation_cov is negative or not finite at row {t}: "
         "process_cov, obs_cov and initial_cov must be non-negative definite; if they are and differ widely in scale, "
         'method="square_root" keeps twice the digits'
+    )
+
+
+def lost(what: str, more: str = "") -> NumericalError:
+    """The error of sensors that tell states so nearly exactly that rounding decides."""
+    return NumericalError(
+        f"observations without noise tell states so nearly exactly that digits are lost: {what}. Give obs_cov the variance that the "
+        f"sensors really have, or drop sensors that nearly repeat others{more}"
     )
 
 

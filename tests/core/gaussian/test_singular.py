@@ -8,6 +8,7 @@ from oracles.decimal_gaussian import exact
 from ssmts.components import Composition, Cycle, DummySeason, Level
 from ssmts.core import gaussian
 from ssmts.core.types import LinearGaussianSSM, State, TimeVarying
+from ssmts.exceptions import NumericalError
 
 from .cases import close
 
@@ -168,6 +169,79 @@ def test_exact_sensors_of_which_the_first_are_almost_the_same(moves, diffuse):
             close(got.filtered_mean, np.linalg.solve(first.observation, y[:, :dx].T).T, 1e-8)
             assert (np.diagonal(got.filtered_cov, axis1=1, axis2=2) >= 0).all()
             assert got.filtered_cov.max() < 1e-9
+
+
+def last_bits(rng, x):
+    return x * (1 + 2.0**-52 * rng.choice([-1, 0, 1], x.shape))
+
+
+@pytest.mark.parametrize("diffuse", [True, False])
+def test_the_last_bits_of_a_model_do_not_decide_what_is_known(diffuse):
+    """Compilers order sums as the processor likes them, so that rounding is another one elsewhere."""
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        ssm, y = exact_sensors(20, 8, 4, False, diffuse)
+        ssm = ssm._replace(observation=last_bits(rng, ssm.observation), transition=last_bits(rng, ssm.transition))
+        want = precise_gaussian.run(ssm, y, gaussian.pack(ssm).factor).loglik
+        for method in METHODS:
+            close(gaussian.loglik(ssm, y, method=method), want, 1e-8)
+
+
+def nearly_equal_sensors(seed):
+    """Sensors without noise, enough to tell the states, two of which differ by 1 to 1e-6."""
+    rng = np.random.default_rng(seed)
+    dx = int(rng.integers(2, 6))
+    p, i = int(rng.integers(dx, 13)), int(rng.integers(1, dx))
+    H, noise, F = (
+        rng.normal(size=(p, dx)),
+        rng.normal(size=(dx, dx)),
+        0.9 * np.eye(dx) + 0.1 * rng.normal(size=(dx, dx)),
+    )
+    H[i] = H[i - 1] + 10.0 ** -rng.uniform(0, 6) * rng.normal(size=dx)
+    ssm = LinearGaussianSSM(F, (seed & 1) * noise @ noise.T, H, np.zeros((p, p)), np.zeros(dx), np.eye(dx))
+    y = gaussian.simulate(ssm, 4, random_state=seed)[1][0]
+    return (ssm._replace(initial_diffuse_cov=np.eye(dx)) if seed & 2 else ssm), y
+
+
+@pytest.mark.parametrize(
+    "make", [nearly_equal_sensors, exact_sensors_over_rows, lambda seed: exact_sensors(seed, 1, 3, False)]
+)
+def test_likelihoods_of_exact_sensors_are_right_or_refused(make):
+    """Of what cancels covariances keep half the digits, and know by roots when these are too few."""
+    right = refused = 0
+    for seed in range(120):
+        if not (found := make(seed)):
+            continue
+        ssm, y = found
+        want = precise_gaussian.run(ssm, y, gaussian.pack(ssm).factor).loglik
+        close(gaussian.loglik(ssm, y, method="square_root"), want, 1e-6)
+        for method in ("sequential", "auto"):
+            try:
+                got = gaussian.loglik(ssm, y, method=method)
+            except NumericalError:
+                refused += 1
+            else:
+                close(got, want, 1e-6)
+                right += 1
+    assert right > 2 * refused, (right, refused)
+
+
+def test_roots_refuse_what_they_cannot_tell_from_rounding():
+    """Three sensors along almost one line, of which the third adds 1e-8 of it to what the others say."""
+    rng = np.random.default_rng(0)
+    line, refused = rng.normal(size=3), 0
+    for e in (1e-3, 3e-4, 1e-4):
+        H = np.array([line, line + e * rng.normal(size=3), line + e * rng.normal(size=3), *rng.normal(size=(3, 3))])
+        H[2] = H[1] + (H[1] - H[0]) + e * e * rng.normal(size=3)
+        ssm = LinearGaussianSSM(np.eye(3), 0 * np.eye(3), H, np.zeros((6, 6)), np.zeros(3), np.eye(3))
+        y = rng.normal(size=(1, 3)) @ H.T
+        want = precise_gaussian.run(ssm, y, np.zeros((3, 0))).loglik
+        for method in METHODS:
+            try:
+                close(gaussian.loglik(ssm, y, method=method), want, 1e-6)
+            except NumericalError:
+                refused += 1
+    assert refused
 
 
 @pytest.mark.parametrize("season", [4, 12, 24])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ssmts.core.gaussian._forward import BAD_NOISE, BAD_VARIANCE
+from ssmts.core.gaussian._forward import BAD_NOISE, BAD_VARIANCE, LOST_DIGITS
 from ssmts.core.gaussian._kernels.layout import Block, Model, kernel, rare, start, unpack
 from ssmts.core.gaussian._kernels.update import (
     CONTRADICTION,
@@ -32,6 +32,9 @@ from ssmts.core.gaussian._kernels.update import (
 )
 from ssmts.core.gaussian._kernels.update import _turn as turn
 from ssmts.core.types import Array, Index
+
+ROOM = 1e4  # times the variance that is zero but for rounding: what lies between has lost digits
+LEAST = 1e-12  # beyond which there is no such room, which single precision does not have
 
 
 @rare
@@ -109,15 +112,17 @@ def absorb(
     L: Array,
     A: Array,
     rank: int,
+    unknown: int,
     tiny: float,
     seen: Array,
     turned: Array,
     folded: Array,
 ) -> Any:
-    """Update m, L and A by the observations in `row`; returns (log-likelihood, rank, whether all variances were sound).
+    """Update m, L and A by the observations in `row`; returns (log-likelihood, rank, unknown, what went wrong).
 
-    An innovation variance below `tiny` of its terms is zero. What the way back asks for goes to `seen`, `turned` and `folded`
-    (see `Way`), if these have room.
+    An innovation variance below `tiny` of its terms is zero, and so are all when as many observations without noise have told
+    something as there are directions in which the states are `unknown`. What the way back asks for goes to `seen`, `turned`
+    and `folded` (see `Way`), if these have room.
     """
     loglik, n = 0.0, m.size
     f, w = np.empty(n), np.empty(n)
@@ -146,7 +151,7 @@ def absorb(
                 seen[i, k] = f[k]
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
-            return loglik, rank, False
+            return loglik, rank, unknown, BAD_VARIANCE
         if rank > 0:
             c = turn(index, H, h, g, place, row, i, A, rank)
             if c != 0.0:
@@ -158,27 +163,45 @@ def absorb(
                     for k in range(rank + 1):
                         turned[rank, k] = row[i, K + k]  # where `turn` leaves the normal of its mirror
                 mirrors = folded[rank] if folded.shape[0] > 0 else np.empty((0, n + 1), L.dtype)
-                _resolve(row, i, c, r, m, L, A, rank, f, w, known, math.sqrt(tiny), mirrors)
-                exact = exact or r == 0.0
+                terms = r
+                for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+                    terms += h[g + e] * h[g + e] * known[index[H.col + e]]
+                _resolve(row, i, c, r, m, L, A, rank, f, w, known, terms, mirrors)
+                if r == 0.0:
+                    exact, unknown = True, _less(L, unknown, rank)
                 continue
         if s <= tiny * most:
             if abs(v) > max(CONTRADICTION, 50.0 * math.sqrt(tiny)) * size:
                 loglik = -np.inf
             continue
+        if r == 0.0 and s < min(tiny * ROOM, LEAST) * most:
+            return loglik, rank, unknown, LOST_DIGITS
         row[i, KIND] = ORDINARY
         loglik -= 0.5 * (LOG_2PI + math.log(s) + v * v / s)
         shrink(L, f, r, w)
-        exact = exact or r == 0.0
         for k in range(n):
             row[i, K + k] = w[k] / s
             row[i, K + n + k] = w[k]
             m[k] += w[k] * v / s
+            known[k] = max(known[k], w[k] * w[k] / s * (most / s))
+        if r == 0.0:
+            exact, unknown = True, _less(L, unknown, rank)
     if exact:
         for j in range(n):
             if _variance(L, j) <= tiny * known[j]:
                 for k in range(j + 1):
                     L[j, k] = 0.0
-    return loglik, rank, True
+    return loglik, rank, unknown, 0
+
+
+@rare
+def _less(L: Array, unknown: int, rank: int) -> int:
+    """One direction less is unknown; where none is left, the states are known exactly. Counting does not round."""
+    if unknown <= 1 and rank == 0:
+        for j in range(L.shape[0]):
+            for k in range(j + 1):
+                L[j, k] = 0.0
+    return max(unknown - 1, 0)
 
 
 @rare
@@ -202,18 +225,15 @@ def _resolve(
     f: Array,
     w: Array,
     known: Array,
-    tiny: float,
+    terms: float,
     mirrors: Array,
 ) -> None:
     """An observation whose variance is infinite: L <- tria[(I - K h) L, K r^(1/2)] with K = (the last column of A) / c.
 
-    What is left of a line of L below `tiny` of its terms is zero: several exact observations may tell a state exactly.
+    Rounding of what is left is measured by the terms that cancel, of which h L L'h + r has `terms`.
     """
     n = m.size
     W = np.empty((n, n + 1))
-    seen = 0.0
-    for k in range(n):
-        seen += f[k] * f[k]
     for j in range(n):
         x = 0.0
         for k in range(j + 1):
@@ -224,7 +244,7 @@ def _resolve(
         row[i, K + j] = k_j
         row[i, K + n + j] = w[j]
         m[j] += k_j * row[i, V]
-        size = abs(k_j) * math.sqrt(seen)
+        size = abs(k_j) * math.sqrt(terms)
         for k in range(j + 1):
             size += abs(L[j, k])
         known[j] = max(known[j], size * size)
@@ -305,6 +325,8 @@ def root_forward(
     m: Array,
     L: Array,
     A: Array,
+    unknown: int,
+    moved: int,
     tiny: float,
     loglik_t: Array,
     predicted_m: Array,
@@ -320,6 +342,8 @@ def root_forward(
     folded: Array,
 ) -> Any:
     """Filter y, moving m, L, A to the state after it; `roots` (n or 1, n_states, n_shocks) are those of the process noise.
+
+    Of the first state `unknown` directions are not known exactly, and the noise moves at most `moved`.
 
     Returns (log-likelihood, rank, number of rows that began partly diffuse, last row, what went wrong there).
     """
@@ -341,9 +365,12 @@ def root_forward(
             observe(value, model, t, y, row)
         g = 0 if model.full else start(H, t)
         own = seen[t] if t < seen.shape[0] else nothing
-        gain, rank, sound = absorb(index, H, h, g, place, row, m, L, A, rank, tiny, own, turned, folded)
-        if not sound:
-            return loglik, rank, n_diffuse, t, BAD_VARIANCE
+        gain, rank, unknown, wrong = absorb(
+            index, H, h, g, place, row, m, L, A, rank, unknown, tiny, own, turned, folded
+        )
+        unknown = min(unknown + moved, dx)
+        if wrong != 0:
+            return loglik, rank, n_diffuse, t, wrong
         loglik += gain
         if loglik_t.shape[0] > 0:
             loglik_t[t] = gain

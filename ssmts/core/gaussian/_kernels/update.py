@@ -28,12 +28,17 @@ REDUNDANT = 1e-12  # an innovation variance below this fraction of its terms is 
 CONTRADICTION = 1e-6  # how far, relative to its terms, an observation may lie from what is known exactly
 EARLY = 0.1  # what must be left of a variance for its entry to be a pivot before its turn by size
 UNSEEN = 1e-9  # a diffuse direction seen by less than this fraction of its size is not seen
+NOISELESS = 1e-9  # noise below this fraction of what an observation has seen hides no rounding
+DOUBTFUL = (
+    1e-4  # of what such an observation has seen: a variance below this fraction may be rounding, whatever is zero here
+)
 
 # The table of a row of observations has one line for each scalar: the observation and the variance of its noise (made
 # independent of the others if R is full), what became of it, v, S, h P h' + r (differs from S if that is diffuse), the entry
-# that was the pivot of that number when R was factored, then K (n_states), M = P h' (n_states) and C (n_obs) with
-# R = C diag(r) C': ones on the diagonal, and else C[i, j] is zero unless j was a pivot before i.
-Y, NOISE, KIND, V, S, TOTAL, PIVOT, K = range(8)
+# that was the pivot of that number when R was factored, the largest variance that the line has seen, negative once one was so
+# small beside it that it may be rounding, then K (n_states), M = P h' (n_states) and C (n_obs) with R = C diag(r) C': ones on
+# the diagonal, and else C[i, j] is zero unless j was a pivot before i.
+Y, NOISE, KIND, V, S, TOTAL, PIVOT, SCALE, K = range(9)
 SKIPPED, ORDINARY, DIFFUSE = 0, 1, 2  # the kinds: missing or redundant, or absorbed in one of two ways
 
 
@@ -200,11 +205,12 @@ def _absorb(
     Line i of H has the values h[g + e]. Of A only the first `rank` columns are still diffuse. `product` is that of the
     variances whose logarithm is still to be taken, `count` the number of updates held back from P . Gains are
     written to `row` with `keep`; M is work space. A is None where nothing is diffuse. Several lines without noise can tell a
-    state exactly, and what is left of P is then rounding, which grows by `loss`: the most that cancels in one of them.
+    state exactly, and what is left of P is then rounding. That is measured by the terms that have cancelled in the row: at
+    first the variances themselves, then also k^2 h P h' for every gain k. They are kept where the last line has room for its M.
     """
-    loglik, n, loss, final = 0.0, m.size, 1.0, row.shape[0] - 1
+    loglik, n, final = 0.0, m.size, row.shape[0] - 1
     if final > 0:
-        for j in range(n):  # where the last line has room for M, which it needs last
+        for j in range(n):
             row[final, K + n + j] = _variance(P, held, count, j)
     for i in range(row.shape[0]):
         row[i, KIND] = SKIPPED
@@ -225,11 +231,10 @@ def _absorb(
             _less_held(index, H, h, g, place, first, stop, held, k, M)
         for e in range(first, stop):
             s += h[g + e] * M[place[index[H.col + e]]]
-        if i > 0 and row[i, NOISE] == 0.0:  # is measured by what was not known before the row, too
-            before = 0.0
-            for e in range(first, stop):
-                before += h[g + e] * h[g + e] * row[final, K + n + place[index[H.col + e]]]
-            most = max(most, before)
+        terms = most  # and those of what has cancelled in the row before it
+        if final > 0 and (row[i, NOISE] == 0.0 or s < EARLY * most):
+            terms = max(most, _terms(index, H, h, g, place, row, i, n))
+        scale = _doubt(row, i, s, terms)
         row[i, V], row[i, S], row[i, TOTAL] = v, s, s
         if not (abs(s) < np.inf and abs(v) < np.inf):
             return loglik, product, rank, count, False
@@ -239,23 +244,23 @@ def _absorb(
                 rank -= 1
                 loglik -= 0.5 * LOG_2PI + math.log(abs(c))
                 row[i, KIND], row[i, S] = DIFFUSE, c * c
-                if row[i, NOISE] == 0.0 and final > 0:
-                    loss = max(loss, _view(index, H, h, g, place, i, A) / abs(c))
-                _resolve(row, i, keep, c, max(REDUNDANT, ROUNDING * loss), M, m, P, A, rank)
+                if row[i, NOISE] <= NOISELESS * scale:
+                    view = _view(index, H, h, g, place, i, A)
+                    if c * c < DOUBTFUL * view * view:
+                        row[i, SCALE] = -max(scale, 1e-300)
+                _resolve(row, i, keep, c, terms, M, m, P, A, rank)
                 continue
-        floor = REDUNDANT
+        floor = REDUNDANT * most
         if row[i, NOISE] == 0.0:
-            floor = max(floor, ROUNDING * loss)
-        if s <= floor * most:
-            if s < -floor * most:
+            floor = max(floor, ROUNDING * terms)
+        if s <= floor:
+            if s < -REDUNDANT * scale:
                 return loglik, product, rank, count, False
             if abs(v) > CONTRADICTION * size:
                 loglik = -np.inf
             continue
         row[i, KIND] = ORDINARY
         inverse = 1.0 / s
-        if row.shape[0] > 1:
-            loss = max(loss, most * inverse)
         loglik -= 0.5 * (LOG_2PI + v * v * inverse)
         product *= s
         if not (1e-75 < s < 1e75 and 1e-75 < product < 1e75):
@@ -279,12 +284,46 @@ def _absorb(
                 x = M[j] * inverse
                 for k in range(j + 1):
                     P[j, k] -= x * M[k]
+        if final > 0 and (row[i, NOISE] == 0.0 or s < EARLY * terms):
+            _grow(row, inverse, terms, M)
         if row[i, NOISE] <= ROUNDING * s:
             count = flush(P, held, count)
             _clean(P, M, inverse)
             if final > 0:
-                _clean_all(P, M, row, ROUNDING * loss)
+                _clean_all(P, M, row)
     return loglik, product, rank, count, True
+
+
+@part
+def _doubt(row: Array, i: int, s: float, terms: float) -> float:
+    """Note the largest variance that line i has seen, and that s may be rounding beside it; returns it."""
+    scale: float = abs(row[i, SCALE])
+    if scale == 0.0:
+        for j in range(row.shape[0]):
+            scale = max(scale, abs(row[j, SCALE]))
+    scale = max(scale, terms)
+    doubtful = row[i, SCALE] < 0.0 or (s < DOUBTFUL * scale and row[i, NOISE] <= NOISELESS * scale)
+    row[i, SCALE] = -scale if doubtful else scale
+    return scale
+
+
+@rare
+def _terms(index: Index, H: Block, h: Array, g: int, place: Index, row: Array, i: int, n: int) -> float:
+    """The variance of line i without any cancellation in the row so far."""
+    total: float = row[i, NOISE]
+    final = row.shape[0] - 1
+    for e in range(index[H.ptr + i], index[H.ptr + i + 1]):
+        total += h[g + e] * h[g + e] * row[final, K + n + place[index[H.col + e]]]
+    return total
+
+
+@rare
+def _grow(row: Array, inverse: float, terms: float, M: Array) -> None:
+    """Count what cancels in an update by the gain M * inverse among the terms that rounding is measured by."""
+    n, final = M.size, row.shape[0] - 1
+    for j in range(n):
+        k = M[j] * inverse
+        row[final, K + n + j] = max(row[final, K + n + j], k * k * terms)
 
 
 # The first, inlined, for rows before which nothing is diffuse: it takes None for A, and is twice as fast without the code for it.
@@ -350,11 +389,11 @@ def _clean(P: Array, M: Array, inverse: float) -> None:
 
 
 @rare
-def _clean_all(P: Array, M: Array, row: Array, rounding: float) -> None:
+def _clean_all(P: Array, M: Array, row: Array) -> None:
     """The same for the states that it tells together with those of the row before it."""
     n, final = M.size, row.shape[0] - 1
     for j in range(n):
-        if M[j] != 0.0 and abs(P[j, j]) <= rounding * row[final, K + n + j]:
+        if M[j] != 0.0 and abs(P[j, j]) <= ROUNDING * row[final, K + n + j]:
             _forget(P, j)
 
 
@@ -418,14 +457,15 @@ def _turn(index: Index, H: Block, h: Array, g: int, place: Index, row: Array, i:
 
 @rare
 def _resolve(
-    row: Array, i: int, keep: bool, c: float, rounding: float, M: Array, m: Array, P: Array, A: Array, last: int
+    row: Array, i: int, keep: bool, c: float, terms: float, M: Array, m: Array, P: Array, A: Array, last: int
 ) -> None:
     """The update by an observation whose variance is infinite: P <- (I - K h) P (I - K h)' + r K K'."""
     n, final = m.size, row.shape[0] - 1
     exact = row[i, NOISE] <= ROUNDING * row[i, TOTAL]
     for j in range(n - 1, -1, -1):  # from below, so that what is forgotten stays so
         k = A[j, last] / c
-        size = P[j, j] + 2.0 * abs(k * M[j]) + k * k * row[i, TOTAL]  # what rounding is measured by from here on
+        zero = REDUNDANT * (P[j, j] + 2.0 * abs(k * M[j]) + k * k * row[i, TOTAL])
+        size = max(P[j, j], k * k * terms)  # what rounding is measured by from here on
         if final > 0:
             size = max(size, row[final, K + n + j])
             row[final, K + n + j] = size
@@ -436,7 +476,7 @@ def _resolve(
         for l in range(j + 1):
             P[j, l] += x * A[l, last] - z * M[l]
         if exact:
-            if k != 0.0 and abs(P[j, j]) <= rounding * size:
+            if k != 0.0 and abs(P[j, j]) <= max(zero, ROUNDING * size):
                 _forget(P, j)
             left, norm = 0.0, 0.0
             for l in range(A.shape[1]):

@@ -11,8 +11,8 @@ RUNG = Rung(
     cost="n_obs n_states^2 / 2 a row, and what the non-zero entries of the transition that mix states ask for",
     claims="every model: time-varying, missing, singular, exact diffuse start, however ill conditioned (scores then to "
     "1e-3); smoothed covariances lose digits with the square of how much wider a proper prior is than the noise that it is seen "
-    "through: 1e-9 at 300 times, all of them at 1e7 times; where several rows of exact sensors tell states, to 1e-6, or an error "
-    "that says that digits are lost",
+    "through: 1e-9 at 300 times, all of them at 1e7 times; where exact sensors hardly differ, or tell states over several rows, to "
+    "1e-6, or an error that says that digits are lost",
     refuses=lambda job: "",
     loglik=loglik_one,
     filter=filter_one,

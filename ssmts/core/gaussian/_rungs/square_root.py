@@ -11,7 +11,18 @@ import numpy.typing as npt
 
 from ssmts.core.gaussian import _smooth
 from ssmts.core.gaussian._filter import show_infinities
-from ssmts.core.gaussian._forward import Pass, Trace, begin, dot, drive, infinities, over_time, unresolved, unsound
+from ssmts.core.gaussian._forward import (
+    Pass,
+    Trace,
+    begin,
+    dot,
+    drive,
+    infinities,
+    lost,
+    over_time,
+    unresolved,
+    unsound,
+)
 from ssmts.core.gaussian._kernels.root import root_forward
 from ssmts.core.gaussian._kernels.root_back import draw_back, root_back
 from ssmts.core.gaussian._kernels.update import KIND, SKIPPED, UNSEEN, K
@@ -22,13 +33,14 @@ from ssmts.core.gaussian._smooth import standardised
 from ssmts.core.types import Array, FilterResult, LinearGaussianSSM, SmoothResult, State
 from ssmts.exceptions import InputError, NumericalError
 
-# A root that is zero is wrong by so many roundings for each state, and its square by their square. In double precision there is
-# room for what exact sensors magnify over several rows.
-ROUNDINGS: dict[type, float] = {np.float64: 2000.0, np.float32: 20.0}
+# A root that is zero is wrong by so many roundings for each state, and its square by their square.
+ROUNDINGS = 20.0
 
 # A proper prior so much wider than the noise that it is seen through costs other smoothers more than 1e-9: what remains of it is
 # the difference of numbers as large as its square.
 WIDE = 300.0
+
+AGREED = 1e-6  # how near the log-likelihoods of covariances and of roots must be where variances may be rounding
 
 
 class Way(NamedTuple):
@@ -75,6 +87,11 @@ def lower(W: Array) -> Array:
     return np.asarray(np.asarray(np.linalg.qr(wide.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2))
 
 
+def _columns(roots: Array) -> int:
+    """The most columns that are not zero, which is no less than the rank."""
+    return int((roots != 0).any(axis=-2).sum(axis=-1).max(initial=0))
+
+
 def squared(root: Array) -> Array:
     """Root root' of one or many roots, in double precision."""
     root = root.astype(float)
@@ -93,7 +110,8 @@ def run(
     """Filter one checked series with roots of type `kind`; keep everything or nothing."""
     (n, dy), (b, y) = y.shape, drive(packed, y, inputs)
     m, P, A = begin(packed, state)
-    (dx, rank), L = A.shape, lower(root_of(P))
+    (dx, rank), start = A.shape, root_of(P)
+    L = lower(start)
     rows = n if keep and rank else 0
     kept = n if keep else 0
     loglik_t, ranks = np.empty(kept), np.zeros(rows, np.int64)
@@ -109,10 +127,11 @@ def run(
         np.empty((events, dx, dx + 1), kind),
     )
     L = np.ascontiguousarray(L, kind)
-    tiny = (ROUNDINGS[kind] * dx * float(np.finfo(kind).eps)) ** 2
+    tiny = (ROUNDINGS * dx * float(np.finfo(kind).eps)) ** 2
     model = packed.layout, packed.values, b, y, noise
     traces = loglik_t, *predicted, *filtered, table, factors, ranks, *way
-    loglik, left, n_diffuse, t, wrong = root_forward(*model, m, L, A, tiny, *traces)
+    unknown, moved = min(_columns(start) + rank, dx), _columns(noise)  # in so many directions
+    loglik, left, n_diffuse, t, wrong = root_forward(*model, m, L, A, unknown, moved, tiny, *traces)
     if wrong:
         raise unsound(t, wrong, m, L)
     n_open = min(n_diffuse, rows)
@@ -130,6 +149,17 @@ def loglik_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | Non
     """Log-likelihood of one series."""
     done = run(packed, y, inputs, state, kind, keep=False).done
     return Likelihood(done.loglik, done.n_diffuse)
+
+
+def confirm(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, loglik: float) -> None:
+    """Refuse a log-likelihood of other recursions, in which rounding may have been taken for variances, unless roots find it, too."""
+    try:
+        found = loglik_one(np.float64, packed, y, inputs, state).loglik
+    except NumericalError:
+        found = np.nan
+    if found != loglik and not abs(found - loglik) <= AGREED * max(1.0, abs(found)):
+        more = '; method="square_root" keeps twice the digits'
+        raise lost(f"the log-likelihood is {loglik:.9g} by covariances and {found:.9g} by their roots", more)
 
 
 def filter_one(kind: type, packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None) -> FilterResult:
@@ -258,5 +288,6 @@ RUNG = rung_of(
     "square_root",
     np.float64,
     "every model, as the sequential rung does, with covariances that cannot lose their sign; smoothers keep 1e-9 after an ill "
-    "conditioned diffuse start and after a proper prior with variances 1e6 times those of what is seen, too",
+    "conditioned diffuse start and after a proper prior with variances 1e6 times those of what is seen, too; exact sensors that tell "
+    "states with a condition of up to 1e7 to 1e-6",
 )._replace(pays=pays)

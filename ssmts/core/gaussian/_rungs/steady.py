@@ -38,6 +38,7 @@ from ssmts.core.gaussian._forward import (
 from ssmts.core.gaussian._kernels.update import LOG_2PI
 from ssmts.core.gaussian._ladder import Job, Likelihood, Rung
 from ssmts.core.gaussian._pack import Packed
+from ssmts.core.gaussian._rungs.square_root import confirm
 from ssmts.core.gaussian._rungs.steadiness import (
     Steady,
     information,
@@ -201,14 +202,14 @@ def _pass(packed: Packed, known: Steady, b: Array, y: Array, m: Array) -> tuple[
 def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | None, keep: int = 0) -> Pass:
     """`run` that leaves the covariance alone wherever it has settled."""
     known, (n, dy) = needed(packed), y.shape
-    b, y = drive(packed, y, inputs)
+    given, (b, y) = y, drive(packed, y, inputs)
     m, P, A = begin(packed, state)
     dx, rank = A.shape
     copies = np.arange(dx), m.copy(), P.copy(), A.copy()
     rows = forward(packed.layout, packed.values, b, y, *copies, True, *NOTHING)[2] if rank else 0
     trace = new_trace(n, dx, dy, keep, rows, rank) if keep else NOTHING
     holes = np.append(np.flatnonzero(np.isnan(y).any(axis=1)), n)
-    t, left, loglik, least = 0, rank, 0.0, AT_LEAST
+    t, left, loglik, least, doubtful = 0, rank, 0.0, AT_LEAST, False
     wait = rows + least if rows else wait_for(known, P, n)
     while t < n:
         hole = int(holes[np.searchsorted(holes, t)])
@@ -218,12 +219,14 @@ def run_steady(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: St
             continue
         stop = min(n, t + 1 if wait == 0 else t + max(wait, least))
         here = packed.layout, packed.values, rows_of(b, t, stop), y[t:stop], np.arange(dx), m, P, A, False
-        gain, left, _, row, wrong = forward(*here, *_part(trace, t, stop))
+        gain, left, _, row, wrong, doubt = forward(*here, *_part(trace, t, stop))
         if wrong:
             raise unsound(t + row, wrong, m, P)
         A = A if stop == n else np.empty((dx, 0))  # nothing is diffuse any more
-        loglik, t, least = loglik + gain, stop, 2 * least
+        loglik, t, least, doubtful = loglik + gain, stop, 2 * least, doubtful or doubt
         wait = wait_for(known, P, n)
+    if doubtful:
+        confirm(packed, given, inputs, state, loglik)
     return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, np.arange(dx))
 
 

@@ -107,10 +107,10 @@ def _first_settled(packed: Packed, known: Steady, b: Array, y: Array, state: Sta
     done, rank = 0, A.shape[1]
     while True:
         if t > done:
-            _, rank, _, _, wrong = forward(
+            _, rank, _, _, wrong, doubt = forward(
                 *here, rows_of(b, done, t), y[done:t], np.arange(len(m)), m, P, A, False, *NOTHING
             )
-            if wrong or rank:
+            if wrong or doubt or rank:
                 return n
         A, done = np.empty((len(m), 0)), t
         wait = wait_for(known, P, n)
