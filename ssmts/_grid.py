@@ -126,7 +126,8 @@ def series_codes(form: Form, table: Table) -> IntArray:
     if (found < 0).any():
         unknown = [key for key, at in zip(table.keys, found) if at < 0]
         raise UnknownSeriesError(
-            f"Series {unknown} were not seen in fit, which knows {_some(form.keys)}. Fit again with them."
+            f"Series {unknown} were not seen in fit, which knows {_some(form.keys)}. Fit again with them; where "
+            "capabilities.unseen is true, update takes their first rows."
         )
     codes: IntArray = np.asarray(found, dtype=np.int64)[table.codes]
     return codes

@@ -6,13 +6,11 @@ settled here, once.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._containers import FloatArray, read_long, read_table
 from ._form import Steps
 from ._grid import align, ordered_outputs
-from ._timeaxis import TimeAxis
+from ._known import Known, fit_map, naive_error
 from .distributions import Distribution, Gaussian, Stacked, Transformed
 from .exceptions import InputError, SsmtsError, TimeIndexError
 from .forecasts import Forecast, RandomState
@@ -32,11 +30,13 @@ from .panel import (
     Rows,
     SeriesRows,
     is_long_of,
+    past_rows,
+    quick_new,
     read_future,
+    read_grown,
     read_new,
     read_training,
 )
-from .target import TargetMap
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,18 @@ class Capabilities:
     paths: bool = True  # draws paths jointly over the horizon
     recurrent: bool = True  # `update` costs the new rows only, whatever came before
     irregular: bool = False  # takes stamps without a frequency as they are
+    unseen: bool = False  # `update` takes series of a panel that fit has not seen, with their context
+
+
+class Depends:
+    """Capabilities that depend on arguments: of a class what always holds, of an instance what its arguments allow."""
+
+    def __init__(self, always: Capabilities, of: Callable[[Any], Capabilities]) -> None:
+        self.always, self.of = always, of
+
+    def __get__(self, instance: Any, owner: type) -> Capabilities:
+        """What holds."""
+        return self.always if instance is None else self.of(instance)
 
 
 class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -106,10 +118,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         maps = None
         scaled = panel
         if self.target_transform is not None:
-            maps = [
-                TargetMap.fit(self.target_transform, values, form.label(i), partial(_stamp, form, panel.steps(i)))
-                for i, values in enumerate(panel.y)
-            ]
+            maps = [fit_map(self.target_transform, form, i, rows, panel.steps(i)) for i, rows in enumerate(panel.y)]
             scaled = replace(panel, y=tuple(m.forward(values) for m, values in zip(maps, panel.y)))
         fitted = self._fit(form, scaled)
         self.__dict__.pop("feature_names_in_", None)
@@ -119,7 +128,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.last_ = panel.last
         self.trained_until_ = panel.last
         self.maps_ = maps
-        self.scale_ = np.stack([_naive_error(values) for values in panel.y])
+        self.scale_ = np.stack([naive_error(values) for values in panel.y])
         self.n_features_in_ = form.n_features or 0
         if form.features is not None and all(isinstance(name, str) for name in form.features):
             self.feature_names_in_ = np.array(form.features, dtype=object)
@@ -158,7 +167,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             With ``.mean``, ``.quantile(q)``, ``.interval(level)``, ``.sample(n)``, ``.to_frame()``, ``.plot()``.
         """
         rows, distribution = self._answer(X)
-        history = None if self.rows_ is None else partial(_past_rows, self.form_, self.rows_)
+        history = None if self.rows_ is None else partial(past_rows, self.form_, self.rows_)
         return Forecast(distribution, rows, history=history, level=level)
 
     def predict_interval(self, X: Any, level: float | Sequence[float] = (80, 95)) -> Any:
@@ -182,7 +191,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         ----------
         X, y
             As in `fit`, with rows after the last known one. Absent rows in between are missing values. A panel may
-            bring rows of some of its series.
+            bring rows of some of its series, and, where ``capabilities.unseen`` says so, of others: their first rows are
+            their context.
 
         Returns
         -------
@@ -190,17 +200,19 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """
         if "form_" not in self.__dict__:
             check_is_fitted(self)
-        news = _quick_new(self.form_, X, self.last_) if y is None else None
-        if news is None:
-            news = read_new(self.form_, X, y, self.last_)
-        if self.maps_ is not None:
-            news = [replace(new, y=self._model_new(new)) for new in news]
+        known = Known(self.form_, self.rows_, self.last_, self.trained_until_, self.scale_, self.maps_)
+        news = quick_new(known.form, X, known.last) if y is None else None
+        if news is None and self.capabilities.unseen:
+            form, last, news = read_grown(known.form, X, y, known.last)
+            known = known if form is known.form else known.joined(form, last, news, self.target_transform)
+        elif news is None:
+            news = read_new(known.form, X, y, known.last)
+        news = [replace(new, y=known.on_model_scale(new)) for new in news] if known.maps is not None else news
         changed = self._update(news)
-        last = self.last_.copy()
-        for new in news:
-            last[new.series] = new.steps[-1] if new.steps is not None else last[new.series] + len(new.y)
         self.__dict__.update(changed)
-        self.last_ = last
+        self.last_ = known.after(news)
+        if known.form is not self.form_:
+            self.form_, self.rows_, _, self.trained_until_, self.scale_, self.maps_ = known
         return self
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -306,13 +318,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         y = self.rows_.y[series]
         return y if self.maps_ is None else self.maps_[series].forward(y)
 
-    def _model_new(self, new: SeriesRows) -> FloatArray:
-        """New rows of a series on the model's scale."""
-        assert self.maps_ is not None
-        form, i = self.form_, new.series
-        at = self.last_[i] + 1 + np.arange(len(new.y)) if new.steps is None else new.steps
-        return self.maps_[i].forward(new.y, form.label(i), partial(_stamp, form, at))
-
     def _target_table(self, X: Any, y: Any) -> FloatArray:
         """Observed values, in the caller's row order."""
         if is_long_of(self.form_, X):
@@ -328,11 +333,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return ordered_outputs(self.form_, target, "y")
 
 
-def _stamp(form: Form, steps: Steps, row: int) -> str:
-    """Words for one of the rows at these steps."""
-    return form.axis.format(steps[row].item()) if form.indexed else f"row {steps[row]}"
-
-
 def rows_among(
     at: Steps, y: FloatArray, X: FloatArray | None, asked: Steps, X_asked: FloatArray | None
 ) -> tuple[Steps, FloatArray, FloatArray | None]:
@@ -346,19 +346,6 @@ def rows_among(
     return every[order], y, X
 
 
-def _past_rows(form: Form, panel: Panel) -> Any:
-    """Training rows in the caller's kind."""
-    steps = tuple(panel.steps(i) for i in range(len(panel.y)))
-    ends = np.cumsum([0] + [len(y) for y in panel.y])
-    positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
-    rows = Rows(form, np.arange(len(steps)), steps, positions)
-    longest = max(len(y) for y in panel.y)
-    padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)
-    for i, y in enumerate(panel.y):
-        padded[i, : len(y)] = y
-    return rows.wrap(padded)
-
-
 def _weights(sample_weight: Any, n_rows: int) -> FloatArray:
     table = read_table(sample_weight, "sample_weight")
     if table.ndim != 1 or len(table.values) != n_rows or not (table.values >= 0).all():
@@ -367,32 +354,3 @@ def _weights(sample_weight: Any, n_rows: int) -> FloatArray:
             f"with the least {table.values.min():g}."
         )
     return table.values[:, 0]
-
-
-def _naive_error(values: FloatArray) -> FloatArray:
-    """Mean absolute change from one row to the next, per column; 1 where there is none."""
-    change = np.abs(np.diff(values, axis=0))
-    seen = ~np.isnan(change)
-    total = np.where(seen, change, 0.0).sum(axis=0)
-    error = total / np.maximum(seen.sum(axis=0), 1)
-    return np.where(error > 0, error, 1.0)
-
-
-def _quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
-    """The common case of a stream, one series without covariates that goes on where it stopped; None for all else."""
-    if form.keys is not None or form.n_features is not None or not form.axis.regular:
-        return None
-    if type(X) is np.ndarray and not form.indexed and X.dtype == np.float64:
-        values = X
-    elif type(X) is pd.Series and form.indexed and form.kind == "pandas":
-        values, axis = np.asarray(X.values), cast(TimeAxis, form.axis)
-        if values.shape != (1,) or values.dtype != np.float64 or axis.quick_step(X.index) != last.item(0) + 1:
-            return None
-    else:
-        return None
-    if values.ndim != form.ndim or not values.size:
-        return None
-    if math.isinf(values.item()) if values.size == 1 else np.isinf(values).any():
-        return None
-    rows = values.reshape(len(values), -1)
-    return [SeriesRows(0, rows, None)] if rows.shape[1] == len(form.outputs) else None

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -38,6 +40,7 @@ from ._grid import (
     series_codes,
     steps_of,
 )
+from ._timeaxis import TimeAxis
 from .exceptions import FutureRowsError, InputError, InputTypeError, TimeIndexError
 
 __all__ = ["Form", "Long", "Panel", "Rows", "SeriesRows", "read_future", "read_new", "read_training"]
@@ -84,16 +87,38 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None, irregular: bool = 
     if form.long is not None:
         form = replace(form, level_names=(form.long.id, form.long.time))
     for series, values in enumerate(ys):
-        for column, name in enumerate(form.outputs):
-            if np.isnan(values[:, column]).all():
-                which = f" (column {name!r})" if len(form.outputs) > 1 else ""
-                raise InputError(f"y{form.label(series)}{which} is NaN throughout; there is nothing to learn from.")
+        refuse_silent(form, series, values)
     at = None if axis.regular else tuple(steps[positions] for positions in groups)
     return form, Panel(tuple(ys), tuple(Xs) if covariates is not None else None, np.array(start), at)
 
 
+def refuse_silent(form: Form, series: int, values: FloatArray) -> None:
+    """Refuse a series of which a column was never observed."""
+    for column, name in enumerate(form.outputs):
+        if np.isnan(values[:, column]).all():
+            which = f" (column {name!r})" if len(form.outputs) > 1 else ""
+            raise InputError(f"y{form.label(series)}{which} is NaN throughout; there is nothing to learn from.")
+
+
 def read_new(form: Form, X: Any, y: Any, last: Steps) -> list[SeriesRows]:
     """Read new rows of `update`: each series goes on after its own last row, absent rows become NaN."""
+    return _news(form, *_new_tables(form, X, y), last)
+
+
+def read_grown(form: Form, X: Any, y: Any, last: Steps) -> tuple[Form, Steps, list[SeriesRows]]:
+    """As `read_new`, but series that fit has not seen join the form, and end before their first row."""
+    target, covariates = _new_tables(form, X, y)
+    if form.keys is not None and target.keys is not None and target.time is not None and form.axis.regular:
+        known = set(form.keys)
+        joined = [(key, rows[:1]) for key, rows in zip(target.keys, groups_of(target)) if key not in known]
+        if joined:
+            before = [int(form.axis.steps(target.time.take(rows))[0]) - 1 for _, rows in joined]
+            form = replace(form, keys=(*form.keys, *(key for key, _ in joined)))
+            last = np.concatenate([last, np.array(before, dtype=last.dtype)])
+    return form, last, _news(form, target, covariates, last)
+
+
+def _new_tables(form: Form, X: Any, y: Any) -> tuple[Table, Table | None]:
     if form.kind == "long":
         if y is not None:
             raise InputTypeError("fit saw a long frame, which holds its own target: call update(frame) without y.")
@@ -109,6 +134,10 @@ def read_new(form: Form, X: Any, y: Any, last: Steps) -> list[SeriesRows]:
             raise InputError(NO_STAMPS)
         target, covariates = align(read_table(y, "y_new"), covariates)
         check_features(form, covariates, "X_new")
+    return target, covariates
+
+
+def _news(form: Form, target: Table, covariates: Table | None, last: Steps) -> list[SeriesRows]:
     if form.kind == "long":
         check_features(form, covariates, "The long frame")
     refuse_missing(covariates)
@@ -240,3 +269,36 @@ def _refuse_restarted_count(steps: IntArray, training: Panel) -> None:
         f"These rows have a default index 0..{len(steps) - 1}, which overlaps the training rows {first}..{last} without being them. "
         "Keep the index of the original frame (no reset_index), or pass the number of steps."
     )
+
+
+def past_rows(form: Form, panel: Panel) -> Any:
+    """Training rows in the caller's kind."""
+    steps = tuple(panel.steps(i) for i in range(len(panel.y)))
+    ends = np.cumsum([0] + [len(y) for y in panel.y])
+    positions = tuple(np.arange(a, b) for a, b in pairwise(ends))
+    rows = Rows(form, np.arange(len(steps)), steps, positions)
+    longest = max(len(y) for y in panel.y)
+    padded = np.full((len(panel.y), longest, panel.y[0].shape[1]), np.nan)
+    for i, y in enumerate(panel.y):
+        padded[i, : len(y)] = y
+    return rows.wrap(padded)
+
+
+def quick_new(form: Form, X: Any, last: np.ndarray) -> list[SeriesRows] | None:
+    """The common case of a stream, one series without covariates that goes on where it stopped; None for all else."""
+    if form.keys is not None or form.n_features is not None or not form.axis.regular:
+        return None
+    if type(X) is np.ndarray and not form.indexed and X.dtype == np.float64:
+        values = X
+    elif type(X) is pd.Series and form.indexed and form.kind == "pandas":
+        values, axis = np.asarray(X.values), cast(TimeAxis, form.axis)
+        if values.shape != (1,) or values.dtype != np.float64 or axis.quick_step(X.index) != last.item(0) + 1:
+            return None
+    else:
+        return None
+    if values.ndim != form.ndim or not values.size:
+        return None
+    if math.isinf(values.item()) if values.size == 1 else np.isinf(values).any():
+        return None
+    rows = values.reshape(len(values), -1)
+    return [SeriesRows(0, rows, None)] if rows.shape[1] == len(form.outputs) else None

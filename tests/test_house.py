@@ -18,6 +18,7 @@ CONTRACT = {
     "_containers",
     "_form",
     "_grid",
+    "_known",
     "timeindex",
     "_timeaxis",
     "_stampaxis",

@@ -242,7 +242,33 @@ def check_forecaster_refuses_bad_rows(forecaster: BaseForecaster) -> None:
         refuses(partial(f.predict, horizon), "", f"the horizon {horizon!r}")
     panel = fit(forecaster, pd.concat({"p": y, "q": y}, names=["series"]))
     after = pd.Series([1.0], index=pd.MultiIndex.from_tuples([("z", index[-1] + index.freq)]))
-    refuses(lambda: panel.update(after), "'z'", "a series unseen in fit")
+    refuses(lambda: panel.predict(after), "'z'", "a series unseen in fit")
+    if not forecaster.capabilities.unseen:
+        refuses(lambda: panel.update(after), "'z'", "update with a series unseen in fit")
+
+
+def check_forecaster_takes_unseen_series(forecaster: BaseForecaster) -> None:
+    """Where it says so, a series that fit has not seen joins by its context, and is forecast as a series of fit with the same rows."""
+    if not forecaster.capabilities.unseen:
+        return
+    y = series()
+    panel = pd.concat({"p": y[:-5], "q": y[3:-9] * 2}, names=["series"])
+    f = fit(forecaster, panel)
+    before = f.forecast(4).to_frame()
+    first, later = pd.concat({"z": y[:-5]}, names=["series"]), pd.concat({"z": y[-5:], "p": y[-5:]}, names=["series"])
+    f.update(first)
+    frame = f.forecast(4).to_frame()
+    close(frame.loc[["p", "q"]].to_numpy(), before.to_numpy(), "series of fit after one has joined")
+    close(frame.loc["z"].to_numpy(), before.loc["p"].to_numpy(), "a series with the rows of another")
+    assert frame.loc["z"].index.equals(before.loc["p"].index)
+    f.update(later)
+    frame = f.forecast(4).to_frame()
+    close(frame.loc["z"].to_numpy(), frame.loc["p"].to_numpy(), "the same rows after both went on")
+    assert np.isfinite(f.score(pd.concat({"z": y[-5:].shift(5, freq="D")}, names=["series"])))
+    silent = pd.concat({"s": y[:9] * np.nan, "p": y[-5:].shift(5, freq="D")}, names=["series"])
+    refuses(lambda: f.update(silent), "NaN throughout", "a series without any value")
+    refuses(lambda: f.predict(first), "keeps no rows", "rows that update has seen")
+    close(f.forecast(4).to_frame().to_numpy(), frame.to_numpy(), "the forecaster after refused calls")
 
 
 def check_forecaster_takes_irregular_stamps(forecaster: BaseForecaster) -> None:
