@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -258,12 +259,17 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         check_is_fitted(self)
         rows, X_rows = read_future(self.form_, X, self.last_, self.rows_, holes=holes)
         parts = []
-        for i, series in enumerate(rows.series):
-            part = self._series_answer(int(series), rows.steps[i], None if X_rows is None else X_rows[i])
-            if self.maps_ is not None:
-                part = Transformed(part, self.maps_[series].inverse, self.maps_[series].increasing)
-            parts.append(part)
+        with self._asked(rows, X_rows):
+            for i, series in enumerate(rows.series):
+                part = self._series_answer(int(series), rows.steps[i], None if X_rows is None else X_rows[i])
+                if self.maps_ is not None:
+                    part = Transformed(part, self.maps_[series].inverse, self.maps_[series].increasing)
+                parts.append(part)
         return rows, parts[0] if len(parts) == 1 else Stacked(parts)
+
+    def _asked(self, rows: Rows, X: list[FloatArray] | None) -> AbstractContextManager[None]:
+        """Around the answer about all series asked for: where a model may forecast them together."""
+        return nullcontext()
 
     def _series_answer(self, series: int, steps: np.ndarray, X: FloatArray | None) -> Distribution:
         last, trained_until = self.last_[series].item(), self.trained_until_[series].item()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import threading
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,10 +16,10 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from .._containers import FloatArray
-from ..base import BaseForecaster, Capabilities
+from ..base import BaseForecaster, Capabilities, Depends
 from ..distributions import Distribution, Gaussian, Quantiles
 from ..exceptions import FutureRowsError, InputError, TooShortError
-from ..panel import Form, Panel, SeriesRows
+from ..panel import Form, Panel, Rows, SeriesRows
 from . import _arguments as arguments
 from ._randomness import seeded
 from .calibration import Calibration, calibrate
@@ -33,6 +35,9 @@ _MIDDLE, _LOW, _HIGH = LEVELS.index(0.5), LEVELS.index(0.1), LEVELS.index(0.9)
 _SPAN = 2.5631031310892007  # standard deviations between the first and the last decile of a normal
 
 
+_CAPABILITIES = Capabilities(joint=True, pooled=True, paths=False, recurrent=False, unseen=True)
+
+
 class Stand(NamedTuple):
     """Where a series stands: its last rows, or the state of a recurrent network."""
 
@@ -43,9 +48,10 @@ class Stand(NamedTuple):
 
 
 class _Answers(threading.local):
-    """Forecasts of all series, for as long as one question is answered."""
+    """Forecasts of the series that are asked for, while the question is answered."""
 
-    quantiles: FloatArray | None = None
+    def __init__(self) -> None:
+        self.quantiles: dict[int, FloatArray] = {}
 
 
 class DeepForecaster(BaseForecaster):
@@ -54,11 +60,9 @@ class DeepForecaster(BaseForecaster):
     Subclasses store the arguments that are read here in ``__init__``, and build the network in `_network`.
     """
 
-    @property
-    def capabilities(self) -> Capabilities:  # type: ignore[override]
-        """What it can do; it is recurrent where normalisation is causal."""
-        causal = getattr(self, "normalization", None) == "none"
-        return Capabilities(joint=True, pooled=True, paths=False, recurrent=causal)
+    capabilities: ClassVar[Capabilities] = cast(
+        Any, Depends(_CAPABILITIES, lambda f: replace(_CAPABILITIES, recurrent=f.normalization == "none"))
+    )
 
     context_length: Any
     horizon: int
@@ -141,7 +145,7 @@ class DeepForecaster(BaseForecaster):
             fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None)
         else:
             fitted["calibration_"] = scaled._calibrated(_thinned(held), device, int(np.bincount(held.series).max()))
-        nothing = Stand(np.zeros((0, y[0].shape[1])), None, None, np.full(y[0].shape[1], np.nan))
+        nothing = _nothing(y[0].shape[1])
         fitted["stands_"] = tuple(
             scaled._moved(i, nothing, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])
             for i in range(len(y))
@@ -149,33 +153,39 @@ class DeepForecaster(BaseForecaster):
         return fitted
 
     def _update(self, news: Sequence[SeriesRows]) -> dict[str, Any]:
-        stands = list(self.stands_)
+        stands, changed, scaled = list(self.stands_), {}, self
+        joined = [new.y for new in news if new.series >= len(stands)]
+        if joined:  # their first rows are their context, and say at which height and how wide they are
+            moments = _moments(joined)
+            changed = {
+                name: np.concatenate([getattr(self, name), more]) for name, more in zip(("centre_", "spread_"), moments)
+            }
+            stands += [_nothing(rows.shape[1]) for rows in joined]
+            scaled = self._scaled_with({**vars(self), **changed})
         for new in news:
             X = new.X if self.x_centre_.size else None
-            stands[new.series] = self._moved(new.series, stands[new.series], new.y, X)
-        return {"stands_": tuple(stands)}
+            stands[new.series] = scaled._moved(new.series, stands[new.series], new.y, X)
+        return {**changed, "stands_": tuple(stands)}
 
     def _forecast(self, series: int, leads: np.ndarray, X: FloatArray | None) -> Distribution:
         horizon = int(leads[-1])
-        if self.x_centre_.size:
-            assert X is not None
-            if len(leads) < horizon:
-                absent = int(np.setdiff1d(np.arange(1, horizon + 1), leads)[0])
-                raise FutureRowsError(
-                    f"Covariates move the states, so each row counts: X_future{self.form_.label(series)} has no row "
-                    f"{absent} step(s) after the last known one. Pass the missing rows."
-                )
-            found = self._ahead([series], horizon, [X])[0]
-        else:
-            found = self._of_all(series, horizon)
+        if self.x_centre_.size and len(leads) < horizon:
+            absent = int(np.setdiff1d(np.arange(1, horizon + 1), leads)[0])
+            raise FutureRowsError(
+                f"Covariates move the states, so each row counts: X_future{self.form_.label(series)} has no row "
+                f"{absent} step(s) after the last known one. Pass the missing rows."
+            )
+        found = _ANSWERS.quantiles.get(series)
+        if found is None:
+            found = self._ahead([series], horizon, [X] if self.x_centre_.size and X is not None else None)[0]
         return self._distribution(found[:, leads - 1], series)
 
     def _one_step(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         length = self.context_length_
-        rows = ((y - self.centre_[series]) / self.spread_[series]).astype(np.float32)
+        rows = self._window(series, y)
         known = None
         if self.x_centre_.size and X is not None:
-            known = [((X - self.x_centre_) / self.x_spread_).astype(np.float32)]
+            known = [self._known(X)]
         mean, variance = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
         windows = Windows([rows], known, length, 1)
         for start in range(1, len(y), _AT_ONCE):
@@ -187,53 +197,53 @@ class DeepForecaster(BaseForecaster):
 
     # answers ----------------------------------------------------------------------------------------------------
 
-    def _answer(self, X: Any, *, holes: bool = False) -> Any:
-        _ANSWERS.quantiles = None
+    @contextmanager
+    def _asked(self, rows: Rows, X: list[FloatArray] | None) -> Iterator[None]:
+        """Forecasts all series asked for together, and keeps them while the question is answered."""
+        which, leads, known = [], [], []
+        for place, series in enumerate(rows.series.tolist()):
+            ahead = rows.steps[place] - self.last_[series]
+            future = ahead > 0
+            n = int(future.sum())
+            if n and (not self.x_centre_.size or n == ahead.max()):  # rows with gaps are refused one by one
+                which.append(series)
+                leads.append(int(ahead.max()))
+                known.append(X[place][future] if X is not None and self.x_centre_.size else None)
         try:
-            return super()._answer(X, holes=holes)
+            if len(which) > 1:
+                given = [x for x in known if x is not None]
+                _ANSWERS.quantiles = dict(zip(which, self._ahead(which, max(leads), given or None)))
+            yield
         finally:
-            _ANSWERS.quantiles = None
-
-    def _of_all(self, series: int, horizon: int) -> FloatArray:
-        """Quantiles of one series; those of all are computed at once and kept while a question is answered."""
-        held = _ANSWERS.quantiles
-        if held is None or held.shape[2] < horizon:
-            every = range(len(self.stands_))
-            held = _ANSWERS.quantiles = self._ahead(every, horizon, None)
-        return held[series, :, :horizon]
+            _ANSWERS.quantiles = {}
 
     def _ahead(self, which: Sequence[int], horizon: int, X: Sequence[FloatArray] | None) -> FloatArray:
-        """Quantiles at `LEVELS` in z-scores, ``(series, C, horizon, n_levels)``."""
-        length = self.context_length_
-        rows = [self._window(i, self.stands_[i].rows) for i in which]
+        """Quantiles at `LEVELS` in z-scores, ``(series, C, horizon, n_levels)``; shorter `X` go on with zeros."""
+        stands = [self.stands_[i] for i in which]
+        rows = [self._window(i, stand.rows) for i, stand in zip(which, stands)]
         known = None
         if X is not None:
-            known = []
-            for i, ahead in zip(which, X):
-                past = self.stands_[i].X
-                assert past is not None
-                known.append(((np.concatenate([past, ahead]) - self.x_centre_) / self.x_spread_).astype(np.float32))
-        if self.stands_[which[0]].state is not None:
-            return self._from_states(which, horizon, known)
-        windows, after = Windows(rows, known, length, horizon), np.array([len(each) for each in rows])
+            pasts = [rows[:0] if stand.X is None else stand.X for stand, rows in zip(stands, X)]
+            known = [self._known(np.concatenate(both)) for both in zip(pasts, X)]
+        windows, after = Windows(rows, known, self.context_length_, horizon), np.array([len(each) for each in rows])
         parts = []
         for start in range(0, len(rows), _AT_ONCE):
             at = np.arange(start, min(start + _AT_ONCE, len(rows)))
-            parts.append(self._said(windows.batch_at(at, after[at]), horizon))
+            batch = windows.batch_at(at, after[at])
+            if stands[0].state is None:
+                parts.append(self._said(batch, horizon))
+            else:
+                parts.append(self._from_states(stands[start : start + _AT_ONCE], batch, horizon))
         return np.concatenate(parts)
 
-    def _from_states(self, which: Sequence[int], horizon: int, known: list[Any] | None) -> FloatArray:
-        parts = []
-        for place, i in enumerate(which):
-            state = self.stands_[i].state
-            assert state is not None
-            ahead = None if known is None else torch.from_numpy(known[place][-horizon:].T.copy())[None]
-            with torch.no_grad():
-                device = next(self.network_.parameters()).device
-                given = tuple(torch.from_numpy(each).to(device) for each in state)
-                numbers = self.network_.ahead(given, horizon, None if ahead is None else ahead.to(device))
-            parts.append(self._calibrated_quantiles(numbers, np.arange(1, horizon + 1)))
-        return np.concatenate(parts)
+    def _from_states(self, stands: Sequence[Stand], batch: Batch, horizon: int) -> FloatArray:
+        device = next(self.network_.parameters()).device
+        states = zip(*(stand.state for stand in stands if stand.state is not None))
+        given = tuple(torch.from_numpy(np.concatenate(each)).to(device) for each in states)
+        ahead = None if batch.covariates is None else batch.covariates[..., -horizon:].to(device)
+        with torch.no_grad():
+            numbers = self.network_.ahead(given, horizon, ahead)
+        return self._calibrated_quantiles(numbers, np.arange(1, horizon + 1))
 
     def _said(self, batch: Batch, horizon: int) -> FloatArray:
         """Calibrated quantiles in z-scores, ``(B, C, horizon, n_levels)``."""
@@ -264,6 +274,9 @@ class DeepForecaster(BaseForecaster):
     def _window(self, series: int, rows: FloatArray) -> Any:
         return ((rows - self.centre_[series]) / self.spread_[series]).astype(np.float32)
 
+    def _known(self, X: FloatArray) -> Any:
+        return ((X - self.x_centre_) / self.x_spread_).astype(np.float32)
+
     def _moved(self, series: int, stand: Stand, y: FloatArray, X: FloatArray | None) -> Stand:
         """Where a series stands after more rows."""
         rows = np.concatenate([stand.rows, y])[-self.context_length_ :]
@@ -284,9 +297,7 @@ class DeepForecaster(BaseForecaster):
         scaled = normalise(torch.from_numpy(context)[None].to(device), "none")
         known = None
         if X is not None:
-            known = torch.from_numpy(((X - self.x_centre_) / self.x_spread_).astype(np.float32).T.copy())[None].to(
-                device
-            )
+            known = torch.from_numpy(self._known(X).T.copy())[None].to(device)
         with torch.no_grad():
             if stand.state is None:
                 state = network.zero_state(1)
@@ -368,6 +379,11 @@ class DeepForecaster(BaseForecaster):
 
 
 _ANSWERS = _Answers()
+
+
+def _nothing(n_outputs: int) -> Stand:
+    """Where a series stands before its first row."""
+    return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan))
 
 
 def _arrays(said: Head, numbers: Tensor) -> tuple[FloatArray, FloatArray | None]:
