@@ -27,6 +27,7 @@ class Calibration(NamedTuple):
 
     factor: FloatArray  # (h,), by lead
     shape: FloatArray | None  # (len(LEVELS),)
+    one_step: FloatArray | None = None  # (C, C), mean product of the errors of the centre one row ahead, on the normalised scale
 
     def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
         """Factors of leads, counted from 1; beyond the trained horizon they grow with the root of the lead, as those of a random walk."""
@@ -72,17 +73,28 @@ def calibrate(
     Romano, Patterson and Candes (2019), Conformalized quantile regression, NeurIPS.
     """
     h = target.shape[-1]
+    products = _one_step(target[..., 0] - centre[..., 0])
     doubt = 1.0 if n_origins is None else float(stdtrit(n_origins, 0.9) / ndtri(0.9))
     if quantiles is None:
         error = (target - centre).reshape(-1, h)
         deviation = _smooth(np.sqrt(_by_lead(error**2, np.nanmean)), h)
         shape = np.nanquantile(error / deviation, LEVELS) if np.isfinite(error).any() else np.zeros(len(LEVELS))
-        return Calibration(doubt * deviation, shape)
+        return Calibration(doubt * deviation, shape, products)
     low, middle, high = (quantiles[:, i] for i in (_LOW, _MIDDLE, _HIGH))
     side = np.maximum(np.where(target > middle, high - middle, middle - low), 1e-9)
     needed = (np.abs(target - middle) / side).reshape(-1, h)
     factor = _smooth(_by_lead(needed, lambda x, axis: np.nanquantile(x, 0.8, axis=axis)), h)
-    return Calibration(doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST), None)
+    return Calibration(doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST), None, products)
+
+
+def _one_step(error: FloatArray) -> FloatArray:
+    """Mean product of errors ``(B, C)``, of complete rows; where there are none, the mean square of each column."""
+    complete = error[~np.isnan(error).any(axis=1)]
+    if len(complete) > error.shape[1]:
+        products: FloatArray = complete.T @ complete / len(complete)
+        return products
+    count = np.maximum((~np.isnan(error)).sum(axis=0), 1)
+    return np.diag(np.nansum(error**2, axis=0) / count)
 
 
 def _by_lead(values: FloatArray, statistic: object) -> FloatArray:

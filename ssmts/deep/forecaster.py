@@ -345,10 +345,11 @@ class DeepForecaster(BaseForecaster):
         def loss(network: Any, batch: Batch) -> Tensor:
             scaled = normalise(batch.context, self.normalization)
             learning = network.training
-            aside = learning and bool(weights[1] or weights[2])
+            # an epoch is chosen by the rows ahead, unless they are not learnt
+            terms = weights if learning or not weights[0] else (1.0, 0.0, 0.0)
+            aside = bool(terms[1] or terms[2])
             h = batch.target.shape[-1]
             output: Output = network(scaled.values, scaled.observed, batch.covariates, h, in_context=aside)
-            terms = weights if learning else (1.0, 0.0, 0.0)
             return window_loss(said, output, scaled, batch.target, terms, burn_in)
 
         return loss

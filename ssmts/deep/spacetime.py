@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.types import LinearGaussianSSM
 from .forecaster import DeepForecaster
+from .linear import must_be_linear, network_model, rescaled
 from .losses import Loss
 from .network import SpaceTimeNetwork
 from .scaling import Normalization
@@ -156,6 +160,50 @@ class SpaceTimeForecaster(DeepForecaster):
         self.progress = progress
         self.freq = freq
         self.target_transform = target_transform
+
+    def to_state_space(self) -> LinearGaussianSSM | list[LinearGaussianSSM]:
+        """The linear Gaussian model whose predictions one row ahead are those of this network; of a panel, a list.
+
+        Returns
+        -------
+        LinearGaussianSSM
+            On the scale of `y` (as `target_transform` leaves it), for `KalmanFilter` or `ssmts.core.gaussian`; states are in
+            z-scores. Its noise is what was left one row ahead of rows not trained on.
+
+        Raises
+        ------
+        InputError
+            Unless the network is linear: ``n_layers=0``, ``preprocess=False``, ``normalization="none"``, any loss but "quantile", and
+            no covariates.
+
+        Notes
+        -----
+        One row after a complete past, filter and network agree, from the first row on. Where rows are missing the filter is exact, and
+        the network reads the last value again. Further ahead the filter iterates the prediction of one row, with Gaussian intervals
+        that follow from it; the network's closed loop has coefficients of its own, learnt for those leads, and differs. For a model
+        that is meant for this, learn one row ahead: ``loss_weights=(0, 1, 0)``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ssmts import KalmanFilter, SpaceTimeForecaster
+        >>> y = np.sin(np.arange(200) * 2 * np.pi / 12) + 0.1 * np.random.default_rng(0).normal(size=200)
+        >>> f = SpaceTimeForecaster(
+        ...     36, 1, n_layers=0, width=1, state_size=12, normalization="none", loss="mse", loss_weights=(0, 1, 0), dropout=0,
+        ...     learning_rate=0.03, max_epochs=60, patience=20, random_state=0
+        ... ).fit(y)
+        >>> y[50:60] = np.nan
+        >>> k = KalmanFilter(f.to_state_space()).fit(y)
+        >>> bool(np.abs(k.predict(12) - np.sin(np.arange(200, 212) * 2 * np.pi / 12)).max() < 0.3)
+        True
+        """
+        check_is_fitted(self)
+        must_be_linear(self, self.x_centre_.size)
+        noise = self.calibration_.one_step
+        assert noise is not None
+        model = network_model(self.network_, noise)
+        models = [rescaled(model, centre, spread) for centre, spread in zip(self.centre_, self.spread_)]
+        return models if len(models) > 1 else models[0]
 
     def _network(
         self, n_outputs: int, n_covariates: int, n_parameters: int, context_length: int, seed: int
