@@ -27,7 +27,9 @@ class Calibration(NamedTuple):
 
     factor: FloatArray  # (h,), by lead
     shape: FloatArray | None  # (len(LEVELS),)
-    one_step: FloatArray | None = None  # (C, C), mean product of the errors of the centre one row ahead, on the normalised scale
+    one_step: FloatArray | None = (
+        None  # (C, C), mean product of the errors of the centre one row ahead, on the normalised scale
+    )
 
     def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
         """Factors of leads, counted from 1; beyond the trained horizon they grow with the root of the lead, as those of a random walk."""

@@ -56,8 +56,8 @@ def innovations_model(
 
     Notes
     -----
-    The layer's bound holds the roots of a, those of the filter. Those of ``1 - a(B) - B c(B)``, of the process itself, are not held: a layer that
-    was trained on a trend or a random walk may have them on the unit circle or slightly beyond.
+    The layer's bound holds the roots of a, those of the filter. Those of ``1 - a(B) - B c(B)``, of the process itself, are not held: a
+    layer that was trained on a trend or a random walk may have them on the unit circle or slightly beyond.
 
     Examples
     --------
@@ -144,7 +144,9 @@ def network_model(network: Any, noise_cov: FloatArray) -> LinearGaussianSSM:
     return innovations_model(
         network.decoder,
         noise_cov,
-        read_in=_array(network.embed.weight)[:, :n],  # the other columns mark missing values, which the filter needs not
+        read_in=_array(network.embed.weight)[
+            :, :n
+        ],  # the other columns mark missing values, which the filter needs not
         read_out=weight[:n],
         input_offset=_array(network.embed.bias),
         output_offset=bias[:n],
