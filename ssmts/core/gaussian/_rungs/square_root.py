@@ -289,5 +289,5 @@ RUNG = rung_of(
     np.float64,
     "every model, as the sequential rung does, with covariances that cannot lose their sign; smoothers keep 1e-9 after an ill "
     "conditioned diffuse start and after a proper prior with variances 1e6 times those of what is seen, too; exact sensors that tell "
-    "states with a condition of up to 1e7 to 1e-6",
+    "states with a condition of up to 1e7 to 1e-6, or an error that says that digits are lost",
 )._replace(pays=pays)
