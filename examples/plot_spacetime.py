@@ -60,8 +60,9 @@ print(f"fitted in {time.perf_counter() - start:.0f} s")
 # A month ahead
 # -------------
 # Training looked ten days ahead. Beyond, the closed loop goes on, and the intervals widen with the root of the lead, untested.
-# This month of ETTh1 is a hard one: five days in, the temperature falls by some 5 °C and stays low, and the intervals, whose widths come
-# from seven quieter weeks, held 23 % of its hours instead of 80 %. One origin says little about coverage; that it can fail, it does say.
+# This month of ETTh1 is a hard one: the temperature falls by some 5 °C in the first week and, but for a few days, stays below the
+# forecast. The widths come from seven weeks in which it mostly rose, and the intervals held 23 % of the hours instead of 80 %. One
+# origin says little about coverage; that it can fail, it does say.
 forecast = model.forecast(30 * DAY)
 figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 forecast.plot(ax, history=past.iloc[-14 * DAY :])

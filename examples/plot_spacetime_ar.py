@@ -105,7 +105,7 @@ centre = seen.predicted_mean[:-1] @ np.asarray(model.observation)[0] * scale
 width = 1.28 * np.sqrt(seen.innovation_cov[:, 0, 0]) * scale
 figure, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 rows = np.arange(len(y))
-ax.plot(rows, whole, color="tab:red", lw=0.8, zorder=3, label="what was not seen")
+ax.plot(rows, np.where(np.isnan(y), whole, np.nan), color="tab:red", lw=0.8, zorder=3, label="what was not seen")
 ax.plot(rows, y, color="black", label="seen")
 ax.plot(rows, centre, label="predicted from the rows before")
 ax.fill_between(rows, centre - width, centre + width, alpha=0.3, label="four fifths")
