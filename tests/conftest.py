@@ -14,6 +14,9 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     key = hashlib.sha256(b"".join(text for text in sources if b"numba" in text)).hexdigest()[:16]
     os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache" / key)
 
+# Networks of the tests are small and workers many: threads of torch would wait for each other, ten times as long as they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A run in the background of a shell inherits an ignored SIGINT, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

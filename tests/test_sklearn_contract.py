@@ -41,12 +41,19 @@ def process(**parameters):
     return ssmts.GaussianProcessForecaster(fix={"matern_length_scale": 5.0, "obs_var": 1.0}, **parameters)
 
 
+def network(**parameters):
+    """Small, and trained for one epoch: what it says is worth little, but it has to say it by the rules."""
+    small = {"horizon": 4, "width": 4, "state_size": 4, "max_epochs": 1, "batches_per_epoch": 1, "loss": "gaussian"}
+    return ssmts.SpaceTimeForecaster(**{**small, "n_threads": 1, "random_state": 0, **parameters})
+
+
 # A forecaster, and a grid to search over.
 FORECASTERS = {
     "naive": (Naive, {"freq": [None]}),
     "seasonal": (SeasonalNaive, {"season_length": [1, 7, 12]}),
     "structural": (structural, {"season_length": [None, 7]}),
     "process": (process, {"mean": ["constant", "zero"]}),
+    "network": (network, {"normalization": ["standardize", "last"]}),
 }
 CV = TimeSeriesSplit(3)
 
@@ -406,5 +413,8 @@ def test_sample_weight_is_routed_to_score(family):
 def test_data_frames_of_several_columns_are_scored_column_by_column(family):
     y = pd.DataFrame({"a": series(INDEXES["days"]), "b": series(INDEXES["days"]) * 10})
     scores = cross_val_score(family[0](), y, cv=CV)
+    if family[0]().capabilities.joint:  # each column's forecast depends on the others
+        assert np.isfinite(scores).all()
+        return
     each = [cross_val_score(family[0](), y[name], cv=CV) for name in y]
     np.testing.assert_allclose(scores, np.mean(each, axis=0), rtol=1e-7)

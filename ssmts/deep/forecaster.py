@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,10 +18,11 @@ from torch import Tensor
 from .._containers import FloatArray
 from ..base import BaseForecaster, Capabilities, Depends
 from ..distributions import Distribution, Gaussian, Quantiles
-from ..exceptions import FutureRowsError, InputError, TooShortError
+from ..exceptions import FutureRowsError, TooShortError
 from ..panel import Form, Panel, Rows, SeriesRows
 from . import _arguments as arguments
 from ._randomness import seeded
+from ._stand import Stand, moments_of, nothing
 from .calibration import Calibration, calibrate
 from .losses import LEVELS, Head, Normal, head, window_loss
 from .network import Output
@@ -36,15 +37,6 @@ _SPAN = 2.5631031310892007  # standard deviations between the first and the last
 
 
 _CAPABILITIES = Capabilities(joint=True, pooled=True, paths=False, recurrent=False, unseen=True)
-
-
-class Stand(NamedTuple):
-    """Where a series stands: its last rows, or the state of a recurrent network."""
-
-    rows: FloatArray  # (at most context_length, C), on the model's scale
-    X: FloatArray | None  # (as many, F)
-    state: tuple[Any, ...] | None  # arrays, where normalisation is causal
-    latest: FloatArray  # (C,), last observed values, NaN without any
 
 
 class _Answers(threading.local):
@@ -105,12 +97,12 @@ class DeepForecaster(BaseForecaster):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         lengths = [len(rows) for rows in panel.y]
         length = self._context(lengths)
-        centre, spread = _moments(panel.y)
+        centre, spread = moments_of(panel.y)
         y = [((rows - c) / s).astype(np.float32) for rows, c, s in zip(panel.y, centre, spread)]
         n_covariates = form.n_features or 0
         x_centre, x_spread, X = np.zeros(n_covariates), np.ones(n_covariates), None
         if n_covariates and panel.X is not None:
-            x_centre, x_spread = (each[0] for each in _moments([np.concatenate(panel.X)]))
+            x_centre, x_spread = (each[0] for each in moments_of([np.concatenate(panel.X)]))
             X = [((rows - x_centre) / x_spread).astype(np.float32) for rows in panel.X]
         known, held = self._split(y, X, length)
         said = head(self.loss)
@@ -145,9 +137,9 @@ class DeepForecaster(BaseForecaster):
             fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None)
         else:
             fitted["calibration_"] = scaled._calibrated(_thinned(held), device, int(np.bincount(held.series).max()))
-        nothing = _nothing(y[0].shape[1])
+        blank = nothing(y[0].shape[1])
         fitted["stands_"] = tuple(
-            scaled._moved(i, nothing, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])
+            scaled._moved(i, blank, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])
             for i in range(len(y))
         )
         return fitted
@@ -156,11 +148,11 @@ class DeepForecaster(BaseForecaster):
         stands, changed, scaled = list(self.stands_), {}, self
         joined = [new.y for new in news if new.series >= len(stands)]
         if joined:  # their first rows are their context, and say at which height and how wide they are
-            moments = _moments(joined)
+            moments = moments_of(joined)
             changed = {
                 name: np.concatenate([getattr(self, name), more]) for name, more in zip(("centre_", "spread_"), moments)
             }
-            stands += [_nothing(rows.shape[1]) for rows in joined]
+            stands += [nothing(rows.shape[1]) for rows in joined]
             scaled = self._scaled_with({**vars(self), **changed})
         for new in news:
             X = new.X if self.x_centre_.size else None
@@ -382,11 +374,6 @@ class DeepForecaster(BaseForecaster):
 _ANSWERS = _Answers()
 
 
-def _nothing(n_outputs: int) -> Stand:
-    """Where a series stands before its first row."""
-    return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan))
-
-
 def _arrays(said: Head, numbers: Tensor) -> tuple[FloatArray, FloatArray | None]:
     """Centre and, unless the head speaks of the centre only, quantiles."""
     if said.n_parameters > 1 or isinstance(said, Normal):
@@ -395,21 +382,6 @@ def _arrays(said: Head, numbers: Tensor) -> tuple[FloatArray, FloatArray | None]
             array = quantiles.cpu().numpy().astype(float)
             return array[:, _MIDDLE], array
     return said.location(numbers).cpu().numpy().astype(float), None
-
-
-def _moments(series: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each column of each series, ``(n_series, C)``; 0 and 1 where there is nothing to tell."""
-    centre, spread = [], []
-    for rows in series:
-        seen = ~np.isnan(rows)
-        count = np.maximum(seen.sum(axis=0), 1)
-        mean = np.where(seen, rows, 0.0).sum(axis=0) / count
-        deviation = np.sqrt((np.where(seen, rows - mean, 0.0) ** 2).sum(axis=0) / count)
-        centre.append(mean)
-        spread.append(np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-300), deviation, 1.0))
-    if not any((~np.isnan(rows)).any() for rows in series):
-        raise InputError("y has no observed value.")
-    return np.array(centre), np.array(spread)
 
 
 def _thinned(windows: Windows) -> Windows:

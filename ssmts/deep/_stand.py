@@ -1,0 +1,40 @@
+"""Where a series stands for a network: its height and width, and what is remembered of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._containers import FloatArray
+from ..exceptions import InputError
+
+
+class Stand(NamedTuple):
+    """Where a series stands: its last rows, or the state of a recurrent network."""
+
+    rows: FloatArray  # (at most context_length, C), on the model's scale
+    X: FloatArray | None  # (as many, F)
+    state: tuple[Any, ...] | None  # arrays, where normalisation is causal
+    latest: FloatArray  # (C,), last observed values, NaN without any
+
+
+def nothing(n_outputs: int) -> Stand:
+    """Where a series stands before its first row."""
+    return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan))
+
+
+def moments_of(series: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each column of each series, ``(n_series, C)``; 0 and 1 where there is nothing to tell."""
+    centre, spread = [], []
+    for rows in series:
+        seen = ~np.isnan(rows)
+        count = np.maximum(seen.sum(axis=0), 1)
+        mean = np.where(seen, rows, 0.0).sum(axis=0) / count
+        deviation = np.sqrt((np.where(seen, rows - mean, 0.0) ** 2).sum(axis=0) / count)
+        centre.append(mean)
+        spread.append(np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-300), deviation, 1.0))
+    if not any((~np.isnan(rows)).any() for rows in series):
+        raise InputError("y has no observed value.")
+    return np.array(centre), np.array(spread)
