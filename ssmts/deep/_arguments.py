@@ -36,8 +36,10 @@ def check(estimator: Any) -> None:
     ------
     InputError
     """
-    for name, least in _WHOLE.items():
+    for name, least in {**_WHOLE, "n_threads": 1}.items():
         value = getattr(estimator, name, least)
+        if name == "n_threads" and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}; received {value!r}.")
     length: Any = getattr(estimator, "context_length", "auto")

@@ -323,7 +323,7 @@ class DeepForecaster(BaseForecaster):
         known = [each[:end] for each, end in zip(y, ends)]
         # short series begin with less context than asked for, and end with less than a horizon ahead
         first = [min(length, max(1, min(4, end - 1), end // 4)) for end in ends]
-        last = [max(end - h, end // 2) for end in ends]
+        last = [max(end - h, end // 2, low) for end, low in zip(ends, first)]
         train_windows = Windows(known, X, length, h, first=first, last=last, stride=self.stride)
         if not any(rows):
             return train_windows, None

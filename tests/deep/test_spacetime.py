@@ -265,6 +265,8 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
             f.fit(y)
         f.set_params(**{bad: SMALL.get(bad, SpaceTimeForecaster().get_params()[bad])})
         np.testing.assert_array_equal(f.predict(3), expected)
+    with pytest.raises(InputError, match="n_threads must be a whole number"):
+        small(n_threads=0).fit(y)
     with pytest.raises(TooShortError, match="3 rows"):
         small(context_length="auto").fit(y[:2])
     if not torch.cuda.is_available():
@@ -272,6 +274,7 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
             small(device="cuda").fit(y)
 
 
-def test_ten_rows_are_enough():
-    out = SpaceTimeForecaster(max_epochs=1, width=4, state_size=4, random_state=0).fit(np.arange(10.0)).predict(3)
-    assert np.isfinite(out).all()
+@pytest.mark.parametrize("n", [3, 4, 7, 10])
+def test_a_few_rows_are_enough(n):
+    out = SpaceTimeForecaster(max_epochs=1, width=4, state_size=4, random_state=0).fit(np.arange(float(n))).forecast(3)
+    assert np.isfinite(out.interval(80)).all()
