@@ -99,7 +99,7 @@ class SpaceTimeForecaster(DeepForecaster):
     >>> import numpy as np
     >>> from ssmts import SpaceTimeForecaster
     >>> y = np.sin(np.arange(200) * 2 * np.pi / 12)
-    >>> f = SpaceTimeForecaster(36, horizon=12, width=8, state_size=16, max_epochs=10, random_state=0).fit(y)
+    >>> f = SpaceTimeForecaster(36, horizon=12, width=8, state_size=16, max_epochs=30, random_state=0).fit(y)
     >>> bool(np.abs(f.predict(12) - np.sin(np.arange(200, 212) * 2 * np.pi / 12)).max() < 0.3)
     True
     """
