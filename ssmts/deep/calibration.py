@@ -81,6 +81,7 @@ def calibrate(
         error = (target - centre).reshape(-1, h)
         deviation = _smooth(np.sqrt(_by_lead(error**2, np.nanmean)), h)
         shape = np.nanquantile(error / deviation, LEVELS) if np.isfinite(error).any() else np.zeros(len(LEVELS))
+        shape = shape - shape[_MIDDLE]  # the centre stays what the network says
         return Calibration(doubt * deviation, shape, products)
     low, middle, high = (quantiles[:, i] for i in (_LOW, _MIDDLE, _HIGH))
     side = np.maximum(np.where(target > middle, high - middle, middle - low), 1e-9)
@@ -111,5 +112,5 @@ def _by_lead(values: FloatArray, statistic: object) -> FloatArray:
 
 def _smooth(values: FloatArray, h: int) -> FloatArray:
     """Mean over the neighbouring leads, an eighth of the horizon."""
-    smoothed: FloatArray = np.maximum(uniform_filter1d(values, size=1 + h // 8, mode="nearest"), 1e-9)
+    smoothed: FloatArray = np.maximum(uniform_filter1d(values, size=1 + 2 * (h // 16), mode="nearest"), 1e-9)
     return smoothed

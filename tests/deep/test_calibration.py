@@ -1,0 +1,70 @@
+"""Widths by lead: they cover what they say, on rows that they were not learnt from."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ssmts.deep.calibration import Calibration, calibrate
+from ssmts.deep.losses import LEVELS
+
+LOW, MIDDLE, HIGH = (LEVELS.index(q) for q in (0.1, 0.5, 0.9))
+LEADS = np.arange(1, 13)
+
+
+def windows(seed, n=3000, h=12):
+    """Forecasts whose errors grow with the root of the lead, and values."""
+    rng = np.random.default_rng(seed)
+    centre = rng.normal(size=(n, 2, h))
+    return centre, centre + rng.normal(size=(n, 2, h)) * np.sqrt(LEADS)
+
+
+def covered(values, target):
+    return ((values[..., LOW] <= target) & (target <= values[..., HIGH])).mean(axis=(0, 1))
+
+
+def test_a_centre_alone_gets_the_quantiles_of_its_errors():
+    found = calibrate(*(lambda c, t: (c, None, t))(*windows(0)))
+    np.testing.assert_allclose(found.factor, np.sqrt(LEADS), rtol=0.15)
+    np.testing.assert_allclose(found.shape, stats.norm.ppf(LEVELS), atol=0.12)
+    centre, target = windows(1)
+    values = found.quantiles(centre, None, LEADS)
+    assert values.shape == (3000, 2, 12, len(LEVELS))
+    np.testing.assert_allclose(covered(values, target), 0.8, atol=0.06)
+    assert covered(values, target).mean() == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("width", [0.4, 1.0, 2.5])
+def test_given_quantiles_are_widened_or_narrowed_about_their_median(width):
+    centre, target = windows(2)
+    given = centre[:, None] + width * stats.norm.ppf(LEVELS)[:, None, None] * np.sqrt(LEADS)
+    found = calibrate(centre, given, target)
+    np.testing.assert_allclose(found.factor, 1 / width, rtol=0.08)
+    centre, target = windows(3)
+    given = centre[:, None] + width * stats.norm.ppf(LEVELS)[:, None, None] * np.sqrt(LEADS)
+    values = found.quantiles(centre, given, LEADS)
+    np.testing.assert_allclose(values[..., MIDDLE], centre)
+    np.testing.assert_allclose(covered(values, target), 0.8, atol=0.03)
+
+
+def test_few_origins_widen_as_students_t():
+    centre, target = windows(4, n=50)
+    plain, few = calibrate(centre, None, target), calibrate(centre, None, target, 3)
+    np.testing.assert_allclose(few.factor / plain.factor, stats.t(3).ppf(0.9) / stats.norm.ppf(0.9))
+    many = calibrate(centre, None, target, 10_000)
+    np.testing.assert_allclose(many.factor, plain.factor, rtol=1e-3)
+
+
+def test_missing_values_and_leads_without_any():
+    centre, target = windows(5)
+    target[:, :, 3] = np.nan
+    target[::2, 0, 8] = np.nan
+    found = calibrate(centre, None, target)
+    assert np.isfinite(found.factor).all()
+    np.testing.assert_allclose(found.factor, np.sqrt(LEADS), rtol=0.2)
+    nothing = calibrate(centre, None, np.full_like(target, np.nan))
+    assert np.isfinite(nothing.quantiles(centre, None, LEADS)).all()
+
+
+def test_beyond_the_horizon_widths_grow_with_the_root_of_the_lead():
+    calibration = Calibration(np.array([1.0, 2.0]), np.array(stats.norm.ppf(LEVELS)))
+    np.testing.assert_allclose(calibration.at(np.array([1, 2, 4, 8])), [1, 2, 2 * np.sqrt(2), 4])
