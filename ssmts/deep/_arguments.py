@@ -10,6 +10,7 @@ import numpy as np
 from ..exceptions import InputError
 from .losses import LOSSES
 from .scaling import NORMALIZATIONS
+from .windows import SAMPLINGS
 
 _WHOLE = {
     "horizon": 1,
@@ -22,6 +23,7 @@ _WHOLE = {
     "width": 1,
     "state_size": 1,
 }
+_WHOLE_OR_NONE = {"n_threads": 1, "checkpoint_steps": 1}
 
 
 def check(estimator: Any) -> None:
@@ -36,9 +38,9 @@ def check(estimator: Any) -> None:
     ------
     InputError
     """
-    for name, least in {**_WHOLE, "n_threads": 1}.items():
+    for name, least in {**_WHOLE, **_WHOLE_OR_NONE}.items():
         value = getattr(estimator, name, least)
-        if name == "n_threads" and value is None:
+        if name in _WHOLE_OR_NONE and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}; received {value!r}.")
@@ -48,6 +50,12 @@ def check(estimator: Any) -> None:
         raise InputError(f"context_length must be 'auto' or a whole number of at least 2 rows; received {length!r}.")
     _one_of(estimator, "loss", LOSSES)
     _one_of(estimator, "normalization", NORMALIZATIONS)
+    _one_of(estimator, "sampling", SAMPLINGS)
+    if getattr(estimator, "preprocess", False) and estimator.width < 2:
+        raise InputError(
+            "preprocess=True needs a width of at least 2, as it differences one half of the channels and takes moving averages from "
+            f"the other; received width={estimator.width}."
+        )
     for name, low, high in (
         ("dropout", 0, 1),
         ("average", 0, 1),

@@ -10,6 +10,7 @@ from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -45,6 +46,25 @@ def write(path: Path, identity: dict[str, Any], progress: dict[str, Any], groups
         temporary.unlink(missing_ok=True)
 
 
+def seed_of(random_state: Any, checkpoint: str | os.PathLike[str] | None) -> int:
+    """Seed of a run: without a random state that of the run that a checkpoint holds, which could not go on with another.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+    checkpoint : path, optional
+        Whether there is such a file or not.
+
+    Raises
+    ------
+    PersistError
+        The file is no checkpoint.
+    """
+    if random_state is None and checkpoint is not None and Path(checkpoint).exists():
+        return int(_content(Path(checkpoint))[0]["identity"]["options"]["seed"])
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
 def read(path: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensors]]:
     """Progress and tensors of a file.
 
@@ -59,15 +79,8 @@ def read(path: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     PersistError
         No checkpoint, or that of another run; says what differs.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["ssmts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        theirs, progress = header["identity"], header["progress"]
-    except Exception as error:
-        raise PersistError(
-            f"{path} is no checkpoint of a training: {type(error).__name__}: {error}. Pass another path, or delete it."
-        ) from error
+    header, tensors = _content(path)
+    theirs, progress = header["identity"], header["progress"]
     mine = json.loads(json.dumps(identity))  # tuples became lists in the file
     differences = [_difference(name, theirs.get(name), mine[name]) for name in mine if theirs.get(name) != mine[name]]
     if differences:
@@ -100,6 +113,20 @@ def restore_moments(optimiser: Optimizer, tensors: Tensors) -> None:
         i, _, key = name.partition("/")
         state.setdefault(int(i), {})[key] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _content(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """Header and tensors of a file."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["ssmts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        header["identity"]["options"]["seed"], header["progress"]
+    except Exception as error:
+        raise PersistError(
+            f"{path} is no checkpoint of a training: {type(error).__name__}: {error}. Pass another path, or delete it."
+        ) from error
+    return header, tensors
 
 
 def _difference(name: str, theirs: Any, mine: Any) -> str:

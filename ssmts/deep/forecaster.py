@@ -12,7 +12,6 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from .._containers import FloatArray
@@ -21,6 +20,7 @@ from ..distributions import Distribution, Gaussian, Quantiles
 from ..exceptions import FutureRowsError, TooShortError
 from ..panel import Form, Panel, Rows, SeriesRows
 from . import _arguments as arguments
+from . import _checkpoint as checkpoints
 from ._randomness import seeded
 from ._stand import Stand, moments_of, nothing
 from .calibration import Calibration, calibrate
@@ -70,10 +70,12 @@ class DeepForecaster(BaseForecaster):
     average: float
     validation: Any
     stride: int
+    sampling: Any
     device: str
     n_threads: int | None
     random_state: Any
     checkpoint: Any
+    checkpoint_steps: int | None
     progress: bool
 
     network_: Any
@@ -94,7 +96,7 @@ class DeepForecaster(BaseForecaster):
     def _fit(self, form: Form, panel: Panel) -> dict[str, Any]:
         arguments.check(self)
         device = device_of(self.device)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = checkpoints.seed_of(self.random_state, self.checkpoint)
         lengths = [len(rows) for rows in panel.y]
         length = self._context(lengths)
         centre, spread = moments_of(panel.y)
@@ -120,9 +122,11 @@ class DeepForecaster(BaseForecaster):
             n_threads=self.n_threads,
             seed=seed,
             progress=self.progress,
+            sampling=self.sampling,
         )
         checked = None if held is None else _thinned(held)
-        history = train(network, self._objective(said, length), known, checked, options, checkpoint=self.checkpoint)
+        kept = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
+        history = train(network, self._objective(said, length), known, checked, options, **kept)
         fitted = {
             "network_": network,
             "history_": history,

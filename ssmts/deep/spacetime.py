@@ -8,11 +8,13 @@ from typing import Any, Literal
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.types import LinearGaussianSSM
+from ..exceptions import InputError
 from .forecaster import DeepForecaster
 from .linear import must_be_linear, network_model, rescaled
 from .losses import Loss
 from .network import SpaceTimeNetwork
 from .scaling import Normalization
+from .windows import Sampling
 
 
 class SpaceTimeForecaster(DeepForecaster):
@@ -60,6 +62,8 @@ class SpaceTimeForecaster(DeepForecaster):
         "auto" takes a horizon and a tenth of the rows of series that have enough. With None the widths are those of training.
     stride : int, default 1
         Rows from one training window to the next.
+    sampling : {"windows", "series"}, default "windows"
+        Whether training visits all windows alike, or all series of a panel, so that long ones do not drown short ones.
     device : str, default "auto"
         CUDA where it is, else the CPU.
     n_threads : int, optional
@@ -67,7 +71,10 @@ class SpaceTimeForecaster(DeepForecaster):
     random_state : int, RandomState or None
         The same number gives the same network.
     checkpoint : path, optional
-        File written after each epoch, from which a fit of the same data and arguments goes on.
+        File written after each epoch, from which a fit of the same data and arguments goes on. It stays when the fit has ended: the
+        next such fit ends at once. Where `random_state` is None, a fit takes its seed from the file that is there.
+    checkpoint_steps : int, optional
+        Write the file after every so many steps, too; for epochs that take long.
     progress : bool, default False
     freq : str or offset, optional
         Frequency of the rows; found from the index unless given.
@@ -99,7 +106,8 @@ class SpaceTimeForecaster(DeepForecaster):
     >>> import numpy as np
     >>> from ssmts import SpaceTimeForecaster
     >>> y = np.sin(np.arange(200) * 2 * np.pi / 12)
-    >>> f = SpaceTimeForecaster(36, horizon=12, width=8, state_size=16, max_epochs=30, random_state=0).fit(y)
+    >>> f = SpaceTimeForecaster(36, horizon=12, width=8, state_size=16, learning_rate=0.05, max_epochs=8, random_state=0)
+    >>> f = f.fit(y)
     >>> bool(np.abs(f.predict(12) - np.sin(np.arange(200, 212) * 2 * np.pi / 12)).max() < 0.3)
     True
     """
@@ -126,10 +134,12 @@ class SpaceTimeForecaster(DeepForecaster):
         average: float = 0.0,
         validation: Any = "auto",
         stride: int = 1,
+        sampling: Sampling = "windows",
         device: str = "auto",
         n_threads: int | None = None,
         random_state: Any = None,
         checkpoint: Any = None,
+        checkpoint_steps: int | None = None,
         progress: bool = False,
         freq: Any = None,
         target_transform: Any = None,
@@ -153,10 +163,12 @@ class SpaceTimeForecaster(DeepForecaster):
         self.average = average
         self.validation = validation
         self.stride = stride
+        self.sampling = sampling
         self.device = device
         self.n_threads = n_threads
         self.random_state = random_state
         self.checkpoint = checkpoint
+        self.checkpoint_steps = checkpoint_steps
         self.progress = progress
         self.freq = freq
         self.target_transform = target_transform
@@ -174,7 +186,7 @@ class SpaceTimeForecaster(DeepForecaster):
         ------
         InputError
             Unless the network is linear: ``n_layers=0``, ``preprocess=False``, ``normalization="none"``, any loss but "quantile", and
-            no covariates.
+            no covariates. Or the estimator was saved by a version that did not keep the error one row ahead.
 
         Notes
         -----
@@ -202,7 +214,11 @@ class SpaceTimeForecaster(DeepForecaster):
         check_is_fitted(self)
         must_be_linear(self, self.x_centre_.size)
         noise = self.calibration_.one_step
-        assert noise is not None
+        if noise is None:
+            raise InputError(
+                "calibration_ has no error one row ahead, as it was saved by a version that did not keep it, and a model needs it as "
+                "its noise. Fit again."
+            )
         model = network_model(self.network_, noise)
         models = [rescaled(model, centre, spread) for centre, spread in zip(self.centre_, self.spread_)]
         return models if len(models) > 1 else models[0]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from . import _checkpoint as checkpoints
 from ._machine import device_of, memory_named, threads
 from ._optimiser import parameter_groups, rate_factor
 from ._randomness import Randomness
-from .windows import Batch, IntArray, Order, Sampling, Windows
+from .windows import SAMPLINGS, Batch, IntArray, Order, Sampling, Windows
 
 __all__ = ["History", "TrainOptions", "device_of", "mean_loss", "train"]
 
@@ -101,7 +101,7 @@ class TrainOptions:
             raise InputError(
                 f"average must be from 0 to below 1, weight_decay 0 or more; received {self.average!r}, {self.weight_decay!r}."
             )
-        if self.sampling not in get_args(Sampling):
+        if self.sampling not in SAMPLINGS:
             raise InputError(f"sampling must be 'windows' or 'series'; received {self.sampling!r}.")
 
 

@@ -18,6 +18,7 @@ from ..exceptions import InputError
 
 IntArray = npt.NDArray[np.int64]
 Sampling = Literal["windows", "series"]
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 
 
 class Batch(NamedTuple):
@@ -172,7 +173,7 @@ class Order:
     """
 
     def __init__(self, windows: Windows, size: int, sampling: Sampling, seed: int) -> None:
-        if sampling not in get_args(Sampling):
+        if sampling not in SAMPLINGS:
             raise InputError(f"sampling must be 'windows' or 'series'; received {sampling!r}.")
         self._size, self._seed = size, seed
         self._latest: tuple[int, IntArray] = (-1, np.empty(0, dtype=np.int64))

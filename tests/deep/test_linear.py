@@ -119,6 +119,14 @@ def test_what_is_not_linear_says_which_argument_makes_it_so(argument, value):
         f.to_state_space()
 
 
+def test_a_file_from_before_the_noise_was_kept_says_what_to_do():
+    f = SpaceTimeForecaster(**{**LINEAR, "max_epochs": 1}).fit(autoregression())
+    f.calibration_ = f.calibration_._replace(one_step=None)
+    with pytest.raises(InputError, match=r"no error one row ahead.*Fit again"):
+        f.to_state_space()
+    assert np.isfinite(f.predict(3)).all()
+
+
 def test_covariates_and_shapes_that_do_not_fit_are_refused():
     y = autoregression()
     f = SpaceTimeForecaster(**{**LINEAR, "max_epochs": 1}).fit(np.arange(400.0)[:, None], y)

@@ -1,5 +1,7 @@
 """SpaceTime as a forecaster: it learns, its state is exact, and what it cannot do it says."""
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -8,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from sklearn.base import clone
 
 import ssmts
 from ssmts import SpaceTimeForecaster
-from ssmts.deep.losses import LEVELS, LOSSES
+from ssmts.deep import _checkpoint, forecaster
+from ssmts.deep.losses import LEVELS, LOSSES, window_loss
 from ssmts.deep.scaling import NORMALIZATIONS
-from ssmts.exceptions import FutureRowsError, InputError, SsmtsError, TooShortError
+from ssmts.exceptions import FutureRowsError, InputError, PersistError, SsmtsError, TooShortError
 
 SMALL = {
     "context_length": 24,
@@ -236,6 +240,65 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     same(small(max_epochs=4, checkpoint=path).fit(y), whole, 1e-12)
 
 
+class Cut(Exception):
+    pass
+
+
+def cut_after(monkeypatch, steps):
+    """Let training stop in its midst."""
+    calls = itertools.count(1)
+
+    def cut(*args):
+        if next(calls) > steps:
+            raise Cut
+        return window_loss(*args)
+
+    monkeypatch.setattr(forecaster, "window_loss", cut)
+
+
+@pytest.mark.parametrize(("steps", "written_at"), [(None, 10), (2, 14)])
+def test_a_fit_without_a_random_state_that_was_cut_off_goes_on(tmp_path, monkeypatch, steps, written_at):
+    y, path = wave(), tmp_path / "run.safetensors"
+    batches = {"max_epochs": 4, "batch_size": 16}
+    arguments = {**batches, "random_state": None, "checkpoint": path, "checkpoint_steps": steps}
+    with monkeypatch.context() as patch:
+        cut_after(patch, 18)  # an epoch has five steps and two batches of validation
+        with pytest.raises(Cut):
+            small(**arguments).fit(y)
+    written = json.loads(safe_open(path, "pt").metadata()["ssmts"])
+    assert written["progress"]["step"] == written_at
+    with monkeypatch.context() as patch:
+        cut_after(patch, 20 - written_at + 4)  # it does not start anew
+        resumed = small(**arguments).fit(y)
+    same(resumed, small(**arguments).fit(y), 1e-12)
+    path.unlink()
+    assert not np.allclose(resumed.predict(4), small(**arguments).fit(y).predict(4))
+    monkeypatch.setattr(_checkpoint, "seed_of", lambda *_: written["identity"]["options"]["seed"])
+    same(resumed, small(**batches).fit(y), 1e-12)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_before_a_seed_is_taken_from_it(tmp_path):
+    y, path = wave(60), tmp_path / "run.safetensors"
+    f = small().fit(y)
+    expected = f.predict(3)
+    path.write_bytes(b"something else")
+    for random_state in (None, 0):
+        with pytest.raises(PersistError, match="no checkpoint of a training"):
+            f.set_params(checkpoint=path, random_state=random_state).fit(y)
+    np.testing.assert_array_equal(f.predict(3), expected)
+
+
+def test_series_may_be_visited_equally_often():
+    """A short series that goes another way is learnt where it is not drowned by a long one."""
+    t = np.arange(400)
+    panel = pd.concat({"long": pd.Series(np.sin(t / 2)), "short": pd.Series(np.sin(t[:45] * 2))}, names=["id", "time"])
+    seen = {}
+    for sampling in ("windows", "series"):
+        f = small(sampling=sampling, validation=None, batches_per_epoch=30, learning_rate=0.02).fit(panel)
+        seen[sampling] = abs(f.predict(8)["short"].to_numpy() - np.sin(np.arange(45, 53) * 2)).mean()
+    assert seen["series"] < 0.7 * seen["windows"]
+
+
 def test_no_value_at_all_in_the_window_gives_the_mean_of_the_series():
     y = wave()
     f = small().fit(y)
@@ -259,6 +322,8 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
         "validation": (1.5, "validation"),
         "loss_weights": ((1, 2), "three numbers"),
         "learning_rate": (-1, "learning_rate"),
+        "sampling": ("rows", "'windows', 'series'"),
+        "checkpoint_steps": (0, "checkpoint_steps must be a whole number"),
     }.items():
         f.set_params(**{bad: value})
         with pytest.raises(InputError, match=said):
@@ -267,6 +332,8 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
         np.testing.assert_array_equal(f.predict(3), expected)
     with pytest.raises(InputError, match="n_threads must be a whole number"):
         small(n_threads=0).fit(y)
+    with pytest.raises(InputError, match=r"a width of at least 2.*received width=1"):
+        small(width=1, preprocess=True).fit(y)
     with pytest.raises(TooShortError, match="3 rows"):
         small(context_length="auto").fit(y[:2])
     if not torch.cuda.is_available():
