@@ -193,9 +193,7 @@ class SpaceTimeForecaster(DeepForecaster):
         One row after a complete past, filter and network agree, from the first row on. Where rows are missing the filter is exact, and
         the network reads the last value again. Further ahead the filter iterates the prediction of one row, with Gaussian intervals
         that follow from it; the network's closed loop has coefficients of its own, learnt for those leads, and differs. For a model
-        that is meant for this, learn one row ahead: ``loss_weights=(0, 1, 0)``. What a gap left uncertain dies out to nothing, where
-        ``method="square_root"`` of `ssmts.core.gaussian.filter` is the safe one. The calibration may move the centre of `predict`
-        by the median error of validation rows; the model has the centre of the network.
+        that is meant for this, learn one row ahead: ``loss_weights=(0, 1, 0)``.
 
         Examples
         --------

@@ -68,7 +68,7 @@ def test_its_noise_is_what_the_network_leaves_and_missing_rows_widen_it():
     assert np.sqrt(seen.innovation_cov[-1, 0, 0]) == pytest.approx(left, rel=0.25)  # from the 80 rows of validation
     holes = y.copy()
     holes[400:405] = np.nan
-    widths = kalman(model, holes[:, None], method="square_root").innovation_cov[399:406, 0, 0]
+    widths = kalman(model, holes[:, None]).innovation_cov[399:406, 0, 0]
     assert (np.diff(widths[1:6]) > 0).all()
     # of an AR(2), by hand: 1 + 1.2^2 + (1.2^2 - 0.5)^2
     assert widths[3] / widths[1] == pytest.approx(1 + 1.44 + 0.94**2, rel=0.15)

@@ -11,6 +11,7 @@ from ssmts.core.gaussian._kernels.known import directions, forget, told
 from ssmts.core.gaussian._kernels.layout import Model, kernel, noise, part, rare, start, unpack
 from ssmts.core.gaussian._kernels.predict import new_moves, predict, settle
 from ssmts.core.gaussian._kernels.update import (
+    ROUNDING,
     SCALE,
     UNSEEN,
     K,
@@ -284,8 +285,10 @@ def run(packed: Packed, y: Array, inputs: npt.ArrayLike | None, state: State | N
     if doubt:
         import_module("ssmts.core.gaussian._rungs.square_root").confirm(packed, given, inputs, state, loglik)
     if keep & (FILTERED | PREDICTED):
+        most = np.zeros(dx)  # the largest variance of each state before
         for name, covs in (("predicted_cov", trace.predicted_P), ("filtered_cov", trace.P), ("predicted_cov", P[None])):
-            no_negative(name, covs)
+            no_negative(name, covs, most=most)
+            most = np.maximum(most, np.diagonal(covs, axis1=1, axis2=2).max(axis=0, initial=0.0))
     place = np.arange(dx) if by_state else place
     return Pass(loglik, State(m, P, unresolved(A, left), left), rank - left, trace, y, b, place)
 
@@ -364,15 +367,21 @@ def infinities(diffuse_cov: Array) -> Array:
     return np.where(seen, np.copysign(np.inf, diffuse_cov), 0.0)
 
 
-def no_negative(name: str, covs: Array, prior: Array | None = None) -> None:
+def no_negative(name: str, covs: Array, prior: Array | None = None, most: Array | float = 0.0) -> None:
     """Make variances that are negative by rounding zero, with their covariances; what is too large for that is an error.
 
-    It is measured by the variances in `prior` (n, n_states), or by the lines of the covariances themselves.
+    It is measured by the variances in `prior` (n, n_states), or by the lines of the covariances themselves; where nothing hides it, what
+    dies out ends as rounding of the largest variance that the state has had, in the rows before or in `most` (n_states,).
     """
     variance = np.diagonal(covs, axis1=1, axis2=2)
     if not (variance < 0).any():
         return
-    wrong = variance < -LOST * (np.abs(covs).max(axis=2) if prior is None else prior)
+    if prior is None:
+        least = LOST * np.abs(covs).max(axis=2)
+        least = np.maximum(least, ROUNDING * np.maximum(np.maximum.accumulate(variance), most))
+    else:
+        least = LOST * prior
+    wrong = variance < -least
     if wrong.any():
         row = int(np.argmax(wrong.any(axis=1)))
         raise NumericalError(

@@ -47,6 +47,58 @@ def test_exact_sensors_beyond_the_number_of_states_add_nothing(method, moves, di
         close(gaussian.loglik(ssm, y, method=method), gaussian.loglik(first, alone, method=method), 1e-7)
 
 
+def innovations_form(seed):
+    """Two recursions that read a series and what they say of its next row, which has no other noise than that error.
+
+    While rows are complete the recursions are known exactly; what a gap leaves unknown of them dies out with their roots.
+    """
+    rng = np.random.default_rng(seed)
+    F, H, read = np.zeros((5, 5)), np.append(0.3 * rng.normal(size=4), 1.0), np.array([1.0, 0.0, 0.7, 0.0])
+    for first in (0, 2):
+        F[first, first : first + 2] = -np.poly(rng.uniform(-0.4, 0.4, 2))[1:]
+        F[first + 1, first] = 1.0
+    F[:4] += np.outer(read, H)
+    start = np.diag([0.0, 0, 0, 0, 1])
+    return LinearGaussianSSM(F, ONE, H[None], 0 * ONE, np.zeros(5), start, process_loading=np.eye(5)[:, 4:])
+
+
+@pytest.mark.parametrize("gap", [1, 4])
+@pytest.mark.parametrize("seed", [0, 2, 3, 5])
+def test_what_a_gap_left_unknown_dies_out_to_nothing(seed, gap):
+    ssm, y = innovations_form(seed), np.random.default_rng(seed).normal(size=(50, 1))
+    y[10 : 10 + gap] = np.nan
+    truth = exact(ssm, y)
+    for method in ("auto", *METHODS):
+        result = gaussian.filter(ssm, y, method=method)
+        close(result.loglik_t, truth.loglik_t, 1e-11)
+        for name in ("predicted_mean", "predicted_cov", "filtered_mean", "filtered_cov"):
+            np.testing.assert_allclose(getattr(result, name), getattr(truth, name), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            gaussian.smooth(ssm, y, method=method).smoothed_cov, truth.smoothed_cov[:, :5, :5], atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("method", ["auto", *METHODS, "square_root_single"])
+def test_what_dies_out_below_all_numbers_is_nothing(method):
+    """Roots of 1e-160 are numbers, their squares are not."""
+    ssm, y = innovations_form(1), np.random.default_rng(1).normal(size=(500, 1))
+    y[10:14] = np.nan
+    result = gaussian.filter(ssm, y, method=method)
+    single = method == "square_root_single"
+    np.testing.assert_allclose(result.innovation_cov[400:], 1.0, rtol=1e-5 if single else 1e-13)
+    recursions = result.predicted_cov[400:, :4, :4]
+    assert abs(recursions).max() < (1e-12 if single else 1e-15)
+
+
+def test_roots_of_nothing_do_not_divide_by_it():
+    """Two states that halve at each row, known as long as they are numbers, under a sensor without noise."""
+    ssm = LinearGaussianSSM(np.diag([0.5, 0.4]), np.zeros((2, 2)), np.ones((1, 2)), 0 * ONE, np.zeros(2), np.eye(2))
+    for n in (240, 400, 800):
+        y = np.full((n, 1), np.nan)
+        y[-1] = 0.0
+        assert np.isfinite(gaussian.filter(ssm, y, method="square_root").filtered_cov).all()
+
+
 def test_a_diffuse_state_may_be_wiped_out_before_it_was_seen():
     ssm = LinearGaussianSSM(0 * ONE, ONE, ONE, ONE, np.zeros(1), 0 * ONE, initial_diffuse_cov=ONE)
     y = np.array([[np.nan], [0.5], [1.0]])

@@ -34,6 +34,7 @@ from ssmts.core.gaussian._kernels.update import _turn as turn
 from ssmts.core.types import Array, Index
 
 ROOM = 1e4  # times the variance that is zero but for rounding: what lies between has lost digits
+VANISHED = 1e-290  # variances below are zero: of their squares mirrors would be made, which are below all numbers
 LEAST = 1e-12  # beyond which there is no such room, which single precision does not have
 
 
@@ -52,9 +53,11 @@ def tria(W: Array, mirrors: Array) -> None:
         total = 0.0
         for k in range(i, columns):
             total += W[i, k] * W[i, k]
-        size = math.sqrt(total)
-        if size == 0.0:
+        if total < VANISHED:
+            for k in range(i, columns):
+                W[i, k] = 0.0
             continue
+        size = math.sqrt(total)
         first = W[i, i]
         size = -size if first > 0.0 else size
         half = size * (size - first)  # half the squared length of the mirror's normal, W[i, i:] less size in front
@@ -90,7 +93,9 @@ def shrink(L: Array, f: Array, r: float, w: Array) -> None:
         before = after + x * x
         if before > 0.0:
             keep = math.sqrt(after / before)
-            share = x / math.sqrt(before * after) if after > 0.0 else 0.0
+            product = before * after  # may be below all numbers
+            root = math.sqrt(product) if product > VANISHED else math.sqrt(before) * math.sqrt(after)
+            share = x / root if after > 0.0 else 0.0
         else:
             keep, share = 1.0, 0.0
         for i in range(j, n):
