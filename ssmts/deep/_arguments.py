@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import InputError
+from .examples import SAMPLINGS
 from .losses import LOSSES
 from .scaling import NORMALIZATIONS
-from .windows import SAMPLINGS
 
 _WHOLE = {
     "horizon": 1,

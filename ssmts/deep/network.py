@@ -1,18 +1,19 @@
-"""The network of SpaceTime: an embedding, an encoder of companion state-space layers, and a decoder that feeds itself.
+"""The networks of SpaceTime: an encoder of companion state-space layers, and a decoder that feeds itself or a pooled head.
 
 Zhang, Saab, Poli, Dao, Goel and Re (2023), Effectively modeling time series with simple discrete state spaces, ICLR.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dropout import Dropout
-from .layers import ClosedLoopCompanion, Companion, Preprocess
+from .encoder import EncoderNetwork, along_channels
+from .layers import ClosedLoopCompanion, Preprocess
 from .layers.base import Layer, State
 
 
@@ -26,21 +27,7 @@ class Output(NamedTuple):
     hidden: tuple[Tensor, Tensor] | None  # predicted and true inputs of the decoder at rows 2 to L, each (B, H, L - 1)
 
 
-class EncoderBlock(nn.Module):
-    """A companion layer, and a nonlinear map over the channels of what it says; the caller adds this to the input."""
-
-    def __init__(self, width: int, state_size: int, dropout: float) -> None:
-        super().__init__()
-        self.layer = Companion(width, state_size)
-        self.mix = nn.Linear(width, width)
-        self.dropout = Dropout(dropout)
-
-    def mixed(self, y: Tensor) -> Tensor:
-        """The map of outputs ``(B, H, L)`` of the layer."""
-        return _along_channels(self.mix, self.dropout(F.gelu(y)))
-
-
-class SpaceTimeNetwork(nn.Module):
+class SpaceTimeNetwork(EncoderNetwork):
     """Embedding, encoder, closed-loop decoder and head.
 
     Only the decoder runs in a closed loop: the encoder reads the context, and beyond it the decoder predicts its own next
@@ -84,7 +71,14 @@ class SpaceTimeNetwork(nn.Module):
         preprocess: bool,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            2 * n_outputs + n_covariates,
+            n_layers=n_layers,
+            width=width,
+            state_size=state_size,
+            dropout=dropout,
+            preprocess=Preprocess(width, context_length, seed=seed) if preprocess else None,
+        )
         self.config: dict[str, Any] = {
             "n_outputs": n_outputs,
             "n_covariates": n_covariates,
@@ -98,9 +92,6 @@ class SpaceTimeNetwork(nn.Module):
             "seed": seed,
         }
         self.n_outputs, self.n_parameters = n_outputs, n_parameters
-        self.embed = nn.Linear(2 * n_outputs + n_covariates, width)
-        self.preprocess = Preprocess(width, context_length, seed=seed) if preprocess else None
-        self.encoder = nn.ModuleList(EncoderBlock(width, state_size, dropout) for _ in range(n_layers))
         self.decoder = ClosedLoopCompanion(width, state_size)
         self.drive = nn.Linear(n_covariates, width) if n_covariates else None
         self.direct = nn.Linear(n_covariates, width) if n_covariates else None
@@ -127,11 +118,7 @@ class SpaceTimeNetwork(nn.Module):
         """
         length = values.shape[-1]
         context = None if covariates is None else covariates[..., :length]
-        u = self._embedded(values, observed, context)
-        if self.preprocess is not None:
-            u = u + self.preprocess.convolve(u)
-        for block in self._blocks():
-            u = u + block.mixed(block.layer.convolve(u))
+        u = self.encoded(values, observed, context)
         following = None if covariates is None else covariates[..., length:]
         drives = self._drives(following)
         if not in_context:
@@ -149,13 +136,13 @@ class SpaceTimeNetwork(nn.Module):
 
     def scan(self, values: Tensor, observed: Tensor, covariates: Tensor | None, state: tuple[State, ...]) -> Any:
         """Move the states over rows ``(B, C, n)``; returns the fitted numbers ``(B, P, C, n)`` but for covariates, and the states."""
-        u = self._embedded(values, observed, covariates)
+        u = self.embedded(values, observed, covariates)
         states = list(state)
         at = 0
         if self.preprocess is not None:
             y, states[0] = self.preprocess.scan(u, states[0])
             u, at = u + y, 1
-        for block in self._blocks():
+        for block in self.blocks():
             y, states[at] = block.layer.scan(u, states[at])
             u, at = u + block.mixed(y), at + 1
         y, states[at] = self.decoder.scan(u, states[at])
@@ -165,44 +152,69 @@ class SpaceTimeNetwork(nn.Module):
         """Forecast from states: ``(B, P, C, horizon)``; `covariates` are ``(B, F, horizon)``, of the rows to forecast."""
         return self._said(self.decoder.roll_out(state[-1], horizon, self._drives(covariates)), covariates)
 
-    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups for an optimiser: state-space coefficients, and biases, do not decay."""
-        matrices = [m.weight for m in self.modules() if isinstance(m, nn.Linear)]
-        chosen = set(map(id, matrices))
-        others = [p for p in self.parameters() if id(p) not in chosen]
-        return [
-            {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
-            {"params": others, "lr": learning_rate, "weight_decay": 0.0},
-        ]
-
     # parts ------------------------------------------------------------------------------------------------------
-
-    def _blocks(self) -> list[EncoderBlock]:
-        return cast(list[EncoderBlock], list(self.encoder))
 
     def _layers(self) -> list[Layer]:
         first: list[Layer] = [] if self.preprocess is None else [self.preprocess]
-        return [*first, *(block.layer for block in self._blocks()), self.decoder]
-
-    def _embedded(self, values: Tensor, observed: Tensor, covariates: Tensor | None) -> Tensor:
-        parts = [values, 1 - observed] + ([] if covariates is None else [covariates])
-        return _along_channels(self.embed, torch.cat(parts, dim=1))
+        return [*first, *(block.layer for block in self.blocks()), self.decoder]
 
     def _drives(self, covariates: Tensor | None) -> Tensor | None:
         if covariates is None or self.drive is None or not covariates.shape[-1]:
             return None
-        return _along_channels(self.drive, covariates)
+        return along_channels(self.drive, covariates)
 
     def _said(self, features: Tensor, covariates: Tensor | None) -> Tensor:
         """The head's numbers; `covariates` are of the rows spoken of."""
         if self.direct is not None and covariates is not None:
             features = features + F.pad(
-                _along_channels(self.direct, covariates), (0, features.shape[-1] - covariates.shape[-1])
+                along_channels(self.direct, covariates), (0, features.shape[-1] - covariates.shape[-1])
             )
-        numbers = _along_channels(self.head, self.dropout(features))
+        numbers = along_channels(self.head, self.dropout(features))
         return numbers.reshape(len(numbers), self.n_parameters, self.n_outputs, -1)
 
 
-def _along_channels(linear: nn.Linear, x: Tensor) -> Tensor:
-    """A linear map of the channels of ``(B, channels, time)``."""
-    return torch.baddbmm(linear.bias[:, None], linear.weight.expand(len(x), -1, -1), x)  # copies no signal
+class ClassificationNetwork(EncoderNetwork):
+    """Encoder, and a linear head on the mean of a sequence's features and those of its last row.
+
+    The mean tells what occurs anywhere, the last row what the states still remember. Rows behind the last one, which fill a batch, are
+    left out of both, and the encoder does not look ahead, so they change nothing.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of a sequence, C.
+    n_classes : int
+    n_layers : int
+        Layers of the encoder.
+    width : int
+        Channels of the network, H.
+    state_size : int
+        Order of each companion recursion, d.
+    dropout : float
+    """
+
+    def __init__(
+        self, n_channels: int, n_classes: int, *, n_layers: int, width: int, state_size: int, dropout: float
+    ) -> None:
+        sizes: dict[str, Any] = {"n_layers": n_layers, "width": width, "state_size": state_size, "dropout": dropout}
+        super().__init__(2 * n_channels, **sizes)
+        self.config: dict[str, Any] = {"n_channels": n_channels, "n_classes": n_classes, **sizes}
+        self.head = nn.Linear(2 * width, n_classes)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, values: Tensor, observed: Tensor, lengths: Tensor) -> Tensor:
+        """Logarithms of odds of the classes, up to a constant, ``(B, n_classes)``.
+
+        Parameters
+        ----------
+        values, observed : Tensor, shape (B, C, L)
+            Normalised, without NaN, and 1 where there was a value.
+        lengths : Tensor of int, shape (B,)
+            Rows of each sequence, at least 1.
+        """
+        u = self.encoded(values, observed, None)
+        inside = torch.arange(u.shape[-1], device=u.device) < lengths[:, None]
+        mean = torch.where(inside[:, None], u, 0.0).sum(-1) / lengths[:, None]
+        last = u.gather(-1, (lengths - 1)[:, None, None].expand(-1, u.shape[1], 1))[..., 0]
+        logits: Tensor = self.head(self.dropout(torch.cat([mean, last], dim=1)))
+        return logits

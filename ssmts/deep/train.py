@@ -25,11 +25,11 @@ from . import _checkpoint as checkpoints
 from ._machine import device_of, memory_named, threads
 from ._optimiser import parameter_groups, rate_factor
 from ._randomness import Randomness
-from .windows import SAMPLINGS, Batch, IntArray, Order, Sampling, Windows
+from .examples import SAMPLINGS, Examples, IntArray, Order, Sampling
 
 __all__ = ["History", "TrainOptions", "device_of", "mean_loss", "train"]
 
-Loss = Callable[[Any, Batch], Tensor]
+Loss = Callable[[Any, Any], Tensor]
 
 # Steps between looks at the losses on CUDA: each look waits for the device. A look says which step it was all the same.
 _UNSEEN = 32
@@ -47,10 +47,10 @@ class TrainOptions:
     weight_decay : float
         Of weight matrices; see `parameter_groups` for what does not decay.
     batch_size : int
-        Windows in a step, at most: an epoch is cut into steps of about the same size.
+        Examples in a step, at most: an epoch is cut into steps of about the same size.
     max_epochs : int
     batches_per_epoch : int
-        An epoch ends after so many steps, or when all windows were drawn.
+        An epoch ends after so many steps, or when all examples were drawn.
     patience : int
         Epochs without a better validation loss until training stops.
     gradient_clip : float
@@ -67,7 +67,7 @@ class TrainOptions:
     progress : bool
         Show a bar.
     sampling : {"windows", "series"}
-        Whether all windows are visited alike, or all series; see `Order`.
+        Whether all examples are visited alike, or all series; see `Order`.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class History(NamedTuple):
     """What training was like."""
 
     train: tuple[float, ...]  # mean loss of each epoch
-    validation: tuple[float, ...]  # loss after each epoch; empty without validation windows
+    validation: tuple[float, ...]  # loss after each epoch; empty without validation examples
     best_epoch: int  # whose weights were kept, counted from 0
     seconds: float  # also those before an interruption
     stopped_early: bool
@@ -118,14 +118,14 @@ class History(NamedTuple):
 def train(
     network: nn.Module,
     loss: Loss,
-    windows: Windows,
-    validation: Windows | None,
+    examples: Examples,
+    validation: Examples | None,
     options: TrainOptions,
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_steps: int | None = None,
 ) -> History:
-    """Fit a network to windows.
+    """Fit a network to examples.
 
     The state of torch's generators, and its number of threads, are what they were afterwards.
 
@@ -135,10 +135,11 @@ def train(
         Trained in place, and left on its device in evaluation mode, with the weights of the best validation loss, or the last ones.
     loss : callable
         ``loss(network, batch)``, a mean over the batch. `network` is in training mode for the one, in evaluation mode for the other
-        windows.
-    windows : Windows
-    validation : Windows or None
-        Later in time; without them all epochs are run.
+        examples.
+    examples : Examples
+        `Windows`, or others of their kind.
+    validation : Examples or None
+        Not learnt from, later in time where there is time; without them all epochs are run.
     options : TrainOptions
     checkpoint : path, optional
         File that is written after each epoch, and from which a run of the same data and options goes on. It stays when the run has
@@ -155,7 +156,7 @@ def train(
     NumericalError
         The loss or its gradient is no finite number any more; names the step.
     InputError
-        There is no window, no CUDA where it was asked for, or not enough memory; names the argument to change.
+        There is no example, no CUDA where it was asked for, or not enough memory; names the argument to change.
     PersistError
         The checkpoint is of another run.
 
@@ -163,6 +164,7 @@ def train(
     --------
     >>> import numpy as np
     >>> from torch import nn
+    >>> from ssmts.deep.windows import Windows
     >>> windows = Windows([np.sin(np.arange(200.0))[:, None]], None, 2, 1, first=2)
     >>> network = nn.Linear(2, 1, bias=False)
     >>> options = TrainOptions(0.1, 0.0, max_epochs=100)
@@ -170,16 +172,13 @@ def train(
     >>> network.weight.data.round(decimals=2)  # sin(t + 1) = 2 cos(1) sin(t) - sin(t - 1)
     tensor([[-1.0000,  1.0800]])
     """
-    if not len(windows):
-        raise InputError("There is no window to train on: no rows with a value ahead of one with a value before.")
+    if not len(examples):
+        raise InputError(examples.none_there)
     device = device_of(options.device)
-    advice = (
-        f"Training ran out of memory on {device} with batch_size={options.batch_size} and a context of "
-        f"{windows.context_length} rows. Lower batch_size first, then width or context_length."
-    )
+    advice = f"Training ran out of memory on {device} with batch_size={options.batch_size} and {examples.memory_advice}"
     path = None if checkpoint is None else Path(checkpoint)
     with threads(options.n_threads), memory_named(advice):
-        return _Run(network.to(device), loss, windows, validation, options, device, path, checkpoint_steps).run()
+        return _Run(network.to(device), loss, examples, validation, options, device, path, checkpoint_steps).run()
 
 
 class _Run:
@@ -189,29 +188,31 @@ class _Run:
         self,
         network: nn.Module,
         loss: Loss,
-        windows: Windows,
-        validation: Windows | None,
+        examples: Examples,
+        validation: Examples | None,
         options: TrainOptions,
         device: torch.device,
         checkpoint: Path | None,
         checkpoint_steps: int | None,
     ) -> None:
-        self.network, self.loss, self.windows, self.options, self.device = network, loss, windows, options, device
+        self.network, self.loss, self.examples, self.options, self.device = network, loss, examples, options, device
         self.validation = validation if validation is not None and len(validation) else None
         self.checkpoint, self.checkpoint_steps = checkpoint, checkpoint_steps
         groups = parameter_groups(network, options.learning_rate, options.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, fused=all(p.is_floating_point() for p in network.parameters()))
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.average = copy.deepcopy(network).requires_grad_(False) if options.average else network
-        self.steps = min(options.batches_per_epoch, -(-len(windows) // options.batch_size))
+        self.steps = min(options.batches_per_epoch, -(-len(examples) // options.batch_size))
         self.total = self.steps * options.max_epochs
-        self.order = Order(windows, min(self.steps * options.batch_size, len(windows)), options.sampling, options.seed)
+        self.order = Order(
+            examples, min(self.steps * options.batch_size, len(examples)), options.sampling, options.seed
+        )
         self.random = Randomness(device, options.seed)
-        self.epoch, self.step, self.sum, self.seconds = 0, 0, 0.0, 0.0  # sum of the losses of the epoch's windows
+        self.epoch, self.step, self.sum, self.seconds = 0, 0, 0.0, 0.0  # sum of the losses of the epoch's examples
         self.best, self.best_epoch, self.best_weights = math.inf, 0, checkpoints.weights(self.average)
         self.train_losses: list[float] = []
         self.validation_losses: list[float] = []
-        self.unseen: list[tuple[int, int, Tensor]] = []  # step, its windows, its loss and norm of the gradient
+        self.unseen: list[tuple[int, int, Tensor]] = []  # step, its examples, its loss and norm of the gradient
         self.identity = {} if checkpoint is None else self._identity()
 
     def run(self) -> History:
@@ -250,7 +251,7 @@ class _Run:
     def _take_step(self, indices: IntArray) -> None:
         self.random.set(self.step)
         self._set_rates()
-        batch = self.windows.batch(indices).to(self.device)
+        batch = self.examples.batch(indices).to(self.device)
         mixed = self.options.mixed_precision and self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
             loss = self.loss(self.network, batch)
@@ -274,7 +275,7 @@ class _Run:
                 raise NumericalError(
                     f"The {what} is {value} at step {step - self.epoch * self.steps + 1} of epoch {self.epoch + 1}. Lower "
                     f"learning_rate (now {self.options.learning_rate:g}) or gradient_clip (now {self.options.gradient_clip:g}), or look "
-                    "for values far beyond all others in y."
+                    "for values far beyond all others."
                 )
             self.sum += loss * size
         self.unseen.clear()
@@ -303,7 +304,7 @@ class _Run:
         if not math.isfinite(loss):
             raise NumericalError(
                 f"The validation loss is {loss} after epoch {self.epoch + 1}. Lower learning_rate, or look for values far beyond "
-                "all others in y."
+                "all others."
             )
         self.validation_losses.append(loss)
         if loss < self.best:
@@ -319,7 +320,7 @@ class _Run:
         network = self.network
         shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
         return {
-            "data": [self.windows.fingerprint(), self.validation and self.validation.fingerprint()],
+            "data": [self.examples.fingerprint(), self.validation and self.validation.fingerprint()],
             "options": {name: value for name, value in asdict(self.options).items() if name not in _ASIDE},
             "network": {
                 "class": type(network).__qualname__,
@@ -363,21 +364,21 @@ class _Run:
         self.train_losses, self.validation_losses = progress["train"], progress["validation"]
 
 
-def mean_loss(network: nn.Module, loss: Loss, windows: Windows, device: torch.device, batch_size: int = 256) -> float:
-    """Mean loss over windows, without dropout.
+def mean_loss(network: nn.Module, loss: Loss, examples: Examples, device: torch.device, batch_size: int = 256) -> float:
+    """Mean loss over examples, without dropout.
 
     Parameters
     ----------
     network : Module
     loss : callable
-    windows : Windows
+    examples : Examples
     device : torch.device
     batch_size : int
     """
     network.eval()
     total = 0.0
     with torch.no_grad():
-        for start in range(0, len(windows), batch_size):
-            batch = windows.batch(np.arange(start, min(start + batch_size, len(windows)))).to(device)
-            total += loss(network, batch).item() * len(batch.series)
-    return total / len(windows)
+        for start in range(0, len(examples), batch_size):
+            indices = np.arange(start, min(start + batch_size, len(examples)))
+            total += loss(network, examples.batch(indices).to(device)).item() * len(indices)
+    return total / len(examples)

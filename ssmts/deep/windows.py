@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,7 @@ import torch
 from torch import Tensor
 
 from ..exceptions import InputError
-
-IntArray = npt.NDArray[np.int64]
-Sampling = Literal["windows", "series"]
-SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
+from .examples import IntArray
 
 
 class Batch(NamedTuple):
@@ -119,6 +116,16 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def none_there(self) -> str:
+        """Why there is no window."""
+        return "There is no window to train on: no rows with a value ahead of one with a value before."
+
+    @property
+    def memory_advice(self) -> str:
+        """What makes windows large."""
+        return f"a context of {self.context_length} rows. Lower batch_size first, then width or context_length."
+
     def batch(self, indices: npt.ArrayLike) -> Batch:
         """The windows of these numbers, 0 to ``len - 1``."""
         at = np.asarray(indices, dtype=np.int64)
@@ -148,59 +155,6 @@ class Windows:
             digest.update(repr((array.shape, array.dtype.str)).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-class Order:
-    """Which windows an epoch visits: a function of the seed and its number, so that a run can go on anywhere.
-
-    Parameters
-    ----------
-    windows : Windows
-    size : int
-        Windows in an epoch.
-    sampling : {"windows", "series"}
-        "windows": all alike; none comes again before all have come, also where epochs are shorter than that. "series": every series is
-        visited equally often, each time at one of its windows drawn at random, so that long series do not drown short ones.
-    seed : int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> windows = Windows([np.zeros((100, 1)), np.zeros((5, 1))], None, 2, 2)
-    >>> order = Order(windows, 8, "series", seed=0)
-    >>> np.bincount(windows.series[order.epoch(0)])
-    array([4, 4])
-    """
-
-    def __init__(self, windows: Windows, size: int, sampling: Sampling, seed: int) -> None:
-        if sampling not in SAMPLINGS:
-            raise InputError(f"sampling must be 'windows' or 'series'; received {sampling!r}.")
-        self._size, self._seed = size, seed
-        self._latest: tuple[int, IntArray] = (-1, np.empty(0, dtype=np.int64))
-        self._n = len(windows)
-        self._members: list[IntArray] | None = None
-        if sampling == "series":
-            by_series = np.argsort(windows.series, kind="stable")
-            edges = np.flatnonzero(np.diff(windows.series[by_series])) + 1
-            self._members = np.split(by_series, edges)
-            self._n = len(self._members)
-
-    def epoch(self, number: int) -> IntArray:
-        """Windows of an epoch, in order."""
-        start = number * self._size
-        passes = range(start // self._n, (start + self._size - 1) // self._n + 1)
-        items = np.concatenate([self._permutation(each) for each in passes])
-        items = items[start - passes[0] * self._n :][: self._size]
-        if self._members is None:
-            return items
-        shares = np.random.default_rng([self._seed, 1, number]).random(len(items))
-        members = [self._members[i] for i in items]
-        return np.array([rows[int(share * len(rows))] for rows, share in zip(members, shares)], dtype=np.int64)
-
-    def _permutation(self, number: int) -> IntArray:
-        if self._latest[0] != number:
-            self._latest = number, np.random.default_rng([self._seed, 0, number]).permutation(self._n)
-        return self._latest[1]
 
 
 def _gather(arrays: Sequence[npt.NDArray[Any]], series: IntArray, starts: IntArray, length: int, fill: float) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmts.deep.windows import Order, Windows
+from ssmts.deep.examples import Order
+from ssmts.deep.windows import Windows
 from ssmts.exceptions import InputError
 
 
