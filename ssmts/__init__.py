@@ -18,6 +18,7 @@ _PUBLIC = {
     "Long": "panel",
     "Naive": "forecasting.naive",
     "SeasonalNaive": "forecasting.naive",
+    "SpaceTimeClassifier": "deep.classifier",
     "SpaceTimeForecaster": "deep.spacetime",
     "StructuralForecaster": "forecasting.structural",
     "VARForecaster": "forecasting.var",

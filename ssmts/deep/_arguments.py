@@ -6,6 +6,7 @@ import numbers
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..exceptions import InputError
 from .examples import SAMPLINGS
@@ -24,6 +25,8 @@ _WHOLE = {
     "state_size": 1,
 }
 _WHOLE_OR_NONE = {"n_threads": 1, "checkpoint_steps": 1}
+
+_ENOUGH = 10  # cases of a class: two of them validate, eight are learnt
 
 
 def check(estimator: Any) -> None:
@@ -104,6 +107,30 @@ def validation_rows(asked: Any, n_times: int, horizon: int) -> int:
             f"validation must be 'auto', None, a number of rows or a share of them below 1; received {asked!r}."
         )
     return rows if n_times - rows >= 3 else 0
+
+
+def validation_share(asked: Any, counts: npt.NDArray[np.integer[Any]]) -> float:
+    """Share of the cases of each class that is kept from training.
+
+    Parameters
+    ----------
+    asked : "auto", int, float or None
+        A number of cases; a share of them; or a fifth where each class has at least ten cases.
+    counts : array of int, shape (n_classes,)
+        Cases of each class.
+    """
+    if asked is None:
+        return 0.0
+    if isinstance(asked, str) and asked == "auto":
+        return 0.2 if counts.min() >= _ENOUGH else 0.0
+    number = not isinstance(asked, bool)
+    if number and isinstance(asked, int | np.integer) and 0 <= asked < counts.sum():
+        return float(asked / counts.sum())
+    if number and isinstance(asked, float | np.floating) and 0 <= asked < 1:
+        return float(asked)
+    raise InputError(
+        f"validation must be 'auto', None, a number of cases below all {counts.sum()} or a share of them below 1; received {asked!r}."
+    )
 
 
 def _one_of(estimator: Any, name: str, allowed: tuple[str, ...]) -> None:

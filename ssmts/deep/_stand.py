@@ -25,14 +25,26 @@ def nothing(n_outputs: int) -> Stand:
     return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan))
 
 
-def moments_of(series: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each column of each series, ``(n_series, C)``; 0 and 1 where there is nothing to tell."""
+def moments_of(
+    series: Sequence[FloatArray], weights: Sequence[FloatArray] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each column of each series, ``(n_series, C)``; 0 and 1 where there is nothing to tell.
+
+    Parameters
+    ----------
+    series : sequence of arrays (n_times, C)
+        NaN where missing.
+    weights : sequence of arrays (n_times,), optional
+        Of the rows; all alike unless given.
+    """
     centre, spread = [], []
-    for rows in series:
+    for i, rows in enumerate(series):
         seen = ~np.isnan(rows)
-        count = np.maximum(seen.sum(axis=0), 1)
-        mean = np.where(seen, rows, 0.0).sum(axis=0) / count
-        deviation = np.sqrt((np.where(seen, rows - mean, 0.0) ** 2).sum(axis=0) / count)
+        weight = seen * (1.0 if weights is None else weights[i][:, None])
+        total = weight.sum(axis=0)
+        total = np.where(total > 0, total, 1.0)
+        mean = (weight * np.where(seen, rows, 0.0)).sum(axis=0) / total
+        deviation = np.sqrt((weight * np.where(seen, rows - mean, 0.0) ** 2).sum(axis=0) / total)
         centre.append(mean)
         spread.append(np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-300), deviation, 1.0))
     if not any((~np.isnan(rows)).any() for rows in series):

@@ -9,12 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.types import LinearGaussianSSM
 from ..exceptions import InputError
+from .examples import Sampling
 from .forecaster import DeepForecaster
 from .linear import must_be_linear, network_model, rescaled
 from .losses import Loss
 from .network import SpaceTimeNetwork
 from .scaling import Normalization
-from .windows import Sampling
 
 
 class SpaceTimeForecaster(DeepForecaster):
