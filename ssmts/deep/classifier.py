@@ -223,8 +223,8 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 state_size=self.state_size,
                 dropout=self.dropout,
             )
-        kept = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
-        history = train(network, self._loss, known, checked, self._options(seed), **kept)
+        file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
+        history = train(network, self._loss, known, checked, self._options(seed), **file)
         for name in _BY_TABLE:
             self.__dict__.pop(name, None)
         self.__dict__.update(columns)

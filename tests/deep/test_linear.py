@@ -42,7 +42,7 @@ def spoken(f, y, series=0):
     """What the network says of each row given those before, from its zero state."""
     z = torch.from_numpy(((y - f.centre_[series]) / f.spread_[series]).astype(np.float32).T.copy())[None]
     with torch.no_grad():
-        features = f.network_.decoder.convolve(f.network_._embedded(z, torch.ones_like(z), None))
+        features = f.network_.decoder.convolve(f.network_.embedded(z, torch.ones_like(z), None))
         said = f.network_._said(features, None)[0, 0].numpy().T
     return said * f.spread_[series] + f.centre_[series]
 
