@@ -14,15 +14,16 @@ from ..exceptions import InputError
 class Stand(NamedTuple):
     """Where a series stands: its last rows, or the state of a recurrent network."""
 
-    rows: FloatArray  # (at most context_length, C), on the model's scale
+    rows: FloatArray  # (at most a context and what `recent_widths` looks at, C), on the model's scale
     X: FloatArray | None  # (as many, F)
     state: tuple[Any, ...] | None  # arrays, where normalisation is causal
     latest: FloatArray  # (C,), last observed values, NaN without any
+    n_new: int  # rows since fit, or since there was a context; less than 0 before
 
 
-def nothing(n_outputs: int) -> Stand:
+def nothing(n_outputs: int, context_length: int) -> Stand:
     """Where a series stands before its first row."""
-    return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan))
+    return Stand(np.zeros((0, n_outputs)), None, None, np.full(n_outputs, np.nan), -context_length)
 
 
 def moments_of(

@@ -16,6 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 _MIDDLE = LEVELS.index(0.5)
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)  # the interval whose coverage is set right
 _FARTHEST = 5.0  # no factor is greater, nor less than its inverse: a handful of windows may say anything
+RECENT = 8  # horizons: how far back rows say how wide intervals have to be now
 
 
 class Calibration(NamedTuple):
@@ -30,6 +31,8 @@ class Calibration(NamedTuple):
     one_step: FloatArray | None = (
         None  # (C, C), mean product of the errors of the centre one row ahead, on the normalised scale
     )
+    n_origins: int | None = None  # at how many times the errors were made that the widths are from
+    usual: float = 1.0  # mean of `misses` of those errors
 
     def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
         """Factors of leads, counted from 1; beyond the trained horizon they grow with the root of the lead, as those of a random walk."""
@@ -37,6 +40,35 @@ class Calibration(NamedTuple):
         beyond = np.sqrt(np.maximum(leads / h, 1.0))
         factor: FloatArray = self.factor[np.minimum(leads, h) - 1] * beyond
         return factor
+
+    def adapted(self, missed: FloatArray, n_rows: int) -> FloatArray:
+        """How much wider intervals have to be than they were, of each column, once the values of `n_rows` rows more are known.
+
+        Parameters
+        ----------
+        missed : ndarray, shape (n_origins, C, h)
+            `misses` of forecasts made at times spread over those rows, NaN where the value is not known.
+        n_rows : int
+            At most `RECENT` horizons.
+
+        Notes
+        -----
+        Origins of the last `RECENT` horizons count alike, whether they are of the rows that the widths are from or of later ones, which
+        take their places one by one. What they show is averaged over leads: a lead by itself has few independent errors.
+        """
+        h = missed.shape[-1]
+        known = ~np.isnan(missed)
+        seen = known.sum(axis=(0, 2))
+        mean = np.nansum(missed, axis=(0, 2)) / np.maximum(seen, 1)
+        told = n_rows * seen / known[:, 0].size  # origins, were all their leads known
+        before = max(RECENT * h - n_rows, 0)
+        if self.n_origins is not None:
+            before = min(before, self.n_origins)
+        weight = told / np.maximum(told + before, 1e-9)
+        wider: FloatArray = 1 + weight * (mean / self.usual - 1)
+        if self.n_origins is not None:
+            wider = wider * _doubt(self.n_origins + told) / _doubt(self.n_origins)
+        return wider
 
     def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: npt.NDArray[np.int64]) -> FloatArray:
         """Quantiles at `LEVELS`, last axis, of centres ``(B, C, n)`` or of quantiles ``(B, n_levels, C, n)`` of the network."""
@@ -75,19 +107,50 @@ def calibrate(
     Romano, Patterson and Candes (2019), Conformalized quantile regression, NeurIPS.
     """
     h = target.shape[-1]
-    products = _one_step(target[..., 0] - centre[..., 0])
-    doubt = 1.0 if n_origins is None else float(stdtrit(n_origins, 0.9) / ndtri(0.9))
+    found = Calibration(np.ones(h), None, _one_step(target[..., 0] - centre[..., 0]), n_origins)
+    doubt = 1.0 if n_origins is None else float(_doubt(n_origins))
     if quantiles is None:
         error = (target - centre).reshape(-1, h)
         deviation = _smooth(np.sqrt(_by_lead(error**2, np.nanmean)), h)
         shape = np.nanquantile(error / deviation, LEVELS) if np.isfinite(error).any() else np.zeros(len(LEVELS))
         shape = shape - shape[_MIDDLE]  # the centre stays what the network says
-        return Calibration(doubt * deviation, shape, products)
-    low, middle, high = (quantiles[:, i] for i in (_LOW, _MIDDLE, _HIGH))
+        found = found._replace(factor=doubt * deviation, shape=shape)
+    else:
+        needed = _distance(np.moveaxis(quantiles, 1, -1), target).reshape(-1, h)
+        factor = _smooth(_by_lead(needed, lambda x, axis: np.nanquantile(x, 0.8, axis=axis)), h)
+        found = found._replace(factor=doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST))
+    missed = misses(found.quantiles(centre, quantiles, np.arange(1, h + 1)), target)
+    return found._replace(usual=float(np.nanmean(missed)) if np.isfinite(missed).any() else 1.0)
+
+
+def misses(values: FloatArray, target: FloatArray) -> FloatArray:
+    """How far values lie from the median of their forecast, as shares of the way to its first or last decile.
+
+    Parameters
+    ----------
+    values : ndarray, shape (B, C, h, len(LEVELS))
+        Quantiles.
+    target : ndarray, shape (B, C, h)
+
+    Returns
+    -------
+    ndarray, shape (B, C, h)
+        At most 5, so that no single value says much; NaN where the value is missing.
+    """
+    return np.minimum(_distance(values, target), _FARTHEST)
+
+
+def _distance(values: FloatArray, target: FloatArray) -> FloatArray:
+    low, middle, high = (values[..., i] for i in (_LOW, _MIDDLE, _HIGH))
     side = np.maximum(np.where(target > middle, high - middle, middle - low), 1e-9)
-    needed = (np.abs(target - middle) / side).reshape(-1, h)
-    factor = _smooth(_by_lead(needed, lambda x, axis: np.nanquantile(x, 0.8, axis=axis)), h)
-    return Calibration(doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST), None, products)
+    distance: FloatArray = np.abs(target - middle) / side
+    return distance
+
+
+def _doubt(n_origins: int | FloatArray) -> FloatArray:
+    """Last decile of Student's t by that of a normal."""
+    ratio: FloatArray = stdtrit(n_origins, 0.9) / ndtri(0.9)
+    return ratio
 
 
 def _one_step(error: FloatArray) -> FloatArray:

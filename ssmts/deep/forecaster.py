@@ -22,8 +22,9 @@ from ..panel import Form, Panel, Rows, SeriesRows
 from . import _arguments as arguments
 from . import _checkpoint as checkpoints
 from ._randomness import seeded
+from ._recent import recent_widths
 from ._stand import Stand, moments_of, nothing
-from .calibration import Calibration, calibrate
+from .calibration import RECENT, Calibration, calibrate
 from .losses import LEVELS, Head, Normal, head, window_loss
 from .network import Output
 from .scaling import normalise
@@ -141,9 +142,11 @@ class DeepForecaster(BaseForecaster):
             fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None)
         else:
             fitted["calibration_"] = scaled._calibrated(_thinned(held), device, int(np.bincount(held.series).max()))
-        blank = nothing(y[0].shape[1])
+        blank = nothing(y[0].shape[1], length)
         fitted["stands_"] = tuple(
-            scaled._moved(i, blank, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])
+            scaled._moved(i, blank, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])._replace(
+                n_new=0
+            )
             for i in range(len(y))
         )
         return fitted
@@ -156,7 +159,7 @@ class DeepForecaster(BaseForecaster):
             changed = {
                 name: np.concatenate([getattr(self, name), more]) for name, more in zip(("centre_", "spread_"), moments)
             }
-            stands += [nothing(rows.shape[1]) for rows in joined]
+            stands += [nothing(rows.shape[1], self.context_length_) for rows in joined]
             scaled = self._scaled_with({**vars(self), **changed})
         for new in news:
             X = new.X if self.x_centre_.size else None
@@ -230,7 +233,12 @@ class DeepForecaster(BaseForecaster):
                 parts.append(self._said(batch, horizon))
             else:
                 parts.append(self._from_states(stands[start : start + _AT_ONCE], batch, horizon))
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        looks = Windows(rows, known, self.context_length_, self.horizon)
+        wider = recent_widths(self.calibration_, looks, [stand.n_new for stand in stands], self._said)
+        middle = found[..., _MIDDLE, None]
+        widened: FloatArray = middle + wider[:, :, None, None] * (found - middle)
+        return widened
 
     def _from_states(self, stands: Sequence[Stand], batch: Batch, horizon: int) -> FloatArray:
         device = next(self.network_.parameters()).device
@@ -275,15 +283,16 @@ class DeepForecaster(BaseForecaster):
 
     def _moved(self, series: int, stand: Stand, y: FloatArray, X: FloatArray | None) -> Stand:
         """Where a series stands after more rows."""
-        rows = np.concatenate([stand.rows, y])[-self.context_length_ :]
+        kept = self.context_length_ + RECENT * self.horizon
+        rows = np.concatenate([stand.rows, y])[-kept:]
         known = None if X is None else X if stand.X is None else np.concatenate([stand.X, X])
-        known = None if known is None else known[-self.context_length_ :]
+        known = None if known is None else known[-kept:]
         seen = np.where(~np.isnan(y), np.arange(len(y))[:, None], -1).max(axis=0)
         latest = np.where(seen >= 0, y[np.maximum(seen, 0), np.arange(y.shape[1])], stand.latest)
         state = stand.state
         if self.normalization == "none":
             state = self._scanned(series, stand, y, X)
-        return Stand(rows, known, state, latest)
+        return Stand(rows, known, state, latest, min(stand.n_new + len(y), RECENT * self.horizon))
 
     def _scanned(self, series: int, stand: Stand, y: FloatArray, X: FloatArray | None) -> tuple[Any, ...]:
         """States of the layers after more rows."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ssmts.deep.calibration import Calibration, calibrate
+from ssmts.deep.calibration import Calibration, calibrate, misses
 from ssmts.deep.losses import LEVELS
 
 LOW, MIDDLE, HIGH = (LEVELS.index(q) for q in (0.1, 0.5, 0.9))
@@ -68,3 +68,28 @@ def test_missing_values_and_leads_without_any():
 def test_beyond_the_horizon_widths_grow_with_the_root_of_the_lead():
     calibration = Calibration(np.array([1.0, 2.0]), np.array(stats.norm.ppf(LEVELS)))
     np.testing.assert_allclose(calibration.at(np.array([1, 2, 4, 8])), [1, 2, 2 * np.sqrt(2), 4])
+
+
+def test_widths_follow_the_errors_of_new_rows_as_far_as_these_outweigh_what_was_known():
+    centre, target = windows(6)
+    found = calibrate(centre, None, target, 1000)
+    values = found.quantiles(centre, None, LEADS)
+    missed = misses(values, target)
+    assert np.nanmean(missed) == pytest.approx(found.usual)
+    np.testing.assert_allclose(found.adapted(missed, 96), 1.0, atol=0.02)
+    doubled = misses(values, centre + 2 * (target - centre))
+    full = np.nanmean(doubled) / found.usual
+    np.testing.assert_allclose(found.adapted(doubled, 96), full, rtol=0.02)  # 96 rows are all that counts
+    np.testing.assert_allclose(found.adapted(doubled, 24), 1 + (full - 1) / 4, rtol=0.02)
+    few = found._replace(n_origins=3)
+    told = stats.t([3, 6]).ppf(0.9)
+    np.testing.assert_allclose(few.adapted(doubled, 3), (1 + (full - 1) / 2) * told[1] / told[0], rtol=0.02)
+
+
+def test_new_rows_without_a_value_change_no_width():
+    centre, target = windows(7, n=8)
+    found = calibrate(centre, None, target, 50)
+    missed = misses(found.quantiles(centre, None, LEADS), np.where(np.arange(2)[:, None], 3.0, np.nan) + centre)
+    wider = found.adapted(missed, 96)
+    assert wider[0] == pytest.approx(1.0)
+    assert wider[1] != pytest.approx(1.0)

@@ -16,6 +16,7 @@ from sklearn.base import clone
 import ssmts
 from ssmts import SpaceTimeForecaster
 from ssmts.deep import _checkpoint, forecaster
+from ssmts.deep.calibration import RECENT
 from ssmts.deep.losses import LEVELS, LOSSES, window_loss
 from ssmts.deep.scaling import NORMALIZATIONS
 from ssmts.exceptions import FutureRowsError, InputError, PersistError, SsmtsError, TooShortError
@@ -62,6 +63,30 @@ def test_a_season_is_learnt_better_than_by_the_last_value_and_its_intervals_cove
     assert 0.6 < np.mean(inside) < 0.95
 
 
+@pytest.mark.parametrize("loss", ["quantile", "mse"])
+def test_intervals_follow_what_came_since_fit(loss):
+    y = wave(600)
+    f = small(loss=loss, max_epochs=8, batches_per_epoch=30).fit(y[:400])
+    width = f.forecast(8).interval(80).diff(axis=1).iloc[:, 1].mean()
+    calm, rough = clone(f), clone(f)
+    calm.__dict__.update(f.__dict__)
+    rough.__dict__.update(f.__dict__)
+    calm.update(y[400:440])
+    louder = y + pd.Series(2.0 * np.random.default_rng(1).normal(size=600), y.index)
+    rough.update(louder[400:440])
+    now, then = (each.forecast(8) for each in (rough, calm))
+    assert then.interval(80).diff(axis=1).iloc[:, 1].mean() == pytest.approx(width, rel=0.5)
+    assert now.interval(80).diff(axis=1).iloc[:, 1].mean() > 2 * width
+    inside = []
+    for start in range(440, 590, 10):
+        rough.update(louder[start : start + 10])
+        bounds = rough.forecast(8).interval(80)
+        truth = louder.reindex(bounds.index).dropna()
+        bounds = bounds.loc[truth.index]
+        inside.append(((bounds["lo-80"] <= truth) & (truth <= bounds["hi-80"])).mean())
+    assert np.nanmean(inside) == pytest.approx(0.8, abs=0.13)  # with the widths of fit: a quarter
+
+
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_update_is_what_a_longer_fit_would_see(normalization):
     y = wave()
@@ -76,10 +101,10 @@ def test_update_is_what_a_longer_fit_would_see(normalization):
         single.update(holes[row : row + 1])
     same(at_once, single, 1e-4)
     # the window of a model that has seen the same rows in another way
-    assert len(at_once.stands_[0].rows) == 24
-    np.testing.assert_array_equal(at_once.stands_[0].rows[:, 0], holes[116:140])
+    kept = 24 + RECENT * f.horizon
+    np.testing.assert_array_equal(at_once.stands_[0].rows[:, 0], holes[140 - kept : 140])
     whole = f._scaled_with({k: v for k, v in f.__dict__.items() if k.endswith("_")})
-    nothing = f.stands_[0]._replace(rows=np.zeros((0, 1)), state=None, latest=np.array([np.nan]))
+    nothing = f.stands_[0]._replace(rows=np.zeros((0, 1)), state=None, latest=np.array([np.nan]), n_new=-120)
     whole.stands_ = (f._moved(0, nothing, holes[:140].to_numpy()[:, None], None),)
     whole.last_ = at_once.last_
     same(whole, at_once, 1e-4)
@@ -167,7 +192,8 @@ def test_a_series_unseen_in_fit_joins_by_its_rows(normalization):
     more = pd.concat({"z": X[90:91], "p": X[120:121]}, names=["id"])
     f.update(more, pd.Series([700.0, 20.0], more.index))
     np.testing.assert_allclose(f.centre_[1], z.mean())
-    assert [len(stand.rows) for stand in f.stands_] == [24, 24]
+    assert [len(stand.rows) for stand in f.stands_] == [24 + RECENT * f.horizon] * 2
+    assert [stand.n_new for stand in f.stands_] == [1, min(91 - 24, RECENT * f.horizon)]
 
 
 def test_columns_are_one_series_and_constant_ones_stay():
