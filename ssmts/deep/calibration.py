@@ -12,6 +12,7 @@ from scipy.special import ndtri, stdtrit
 from .losses import LEVELS
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _MIDDLE = LEVELS.index(0.5)
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)  # the interval whose coverage is set right
@@ -32,6 +33,7 @@ class Calibration(NamedTuple):
         None  # (C, C), mean product of the errors of the centre one row ahead, on the normalised scale
     )
     n_origins: int | None = None  # at how many times the errors were made that the widths are from
+    common: float = 1.0  # share of their mean square that series have in common
     usual: float = 1.0  # mean of `misses` of those errors
 
     def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
@@ -67,7 +69,9 @@ class Calibration(NamedTuple):
         weight = told / np.maximum(told + before, 1e-9)
         wider: FloatArray = 1 + weight * (mean / self.usual - 1)
         if self.n_origins is not None:
-            wider = wider * _doubt(self.n_origins + told) / _doubt(self.n_origins)
+            middle = (h + 1) / 2
+            wider = wider * _doubt(self.n_origins + told, middle, self.common)
+            wider = wider / _doubt(self.n_origins, middle, self.common)
         return wider
 
     def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: npt.NDArray[np.int64]) -> FloatArray:
@@ -82,7 +86,11 @@ class Calibration(NamedTuple):
 
 
 def calibrate(
-    centre: FloatArray, quantiles: FloatArray | None, target: FloatArray, n_origins: int | None = None
+    centre: FloatArray,
+    quantiles: FloatArray | None,
+    target: FloatArray,
+    origins: IntArray | None = None,
+    n_origins: int | None = None,
 ) -> Calibration:
     """Learn widths from windows.
 
@@ -91,10 +99,10 @@ def calibrate(
     centre, target : ndarray, shape (B, C, h)
         NaN in `target` is missing.
     quantiles : ndarray, shape (B, len(LEVELS), C, h), optional
+    origins : ndarray, shape (B,), optional
+        When each forecast was made. Without it nothing is added for doubt.
     n_origins : int, optional
-        At how many times the forecasts were made. Series of a panel err together, so that a few times say little about others however
-        many series there are: widths grow by the ratio of the last decile of Student's t with so many degrees of freedom to that of a
-        normal, as for a deviation that is estimated from so many values.
+        How many times in a row forecasts of a series were made, where `origins` has only some of them.
 
     Returns
     -------
@@ -102,24 +110,38 @@ def calibrate(
         Of the deviation of each lead, smoothed over its neighbours. A factor for given quantiles is what lets the interval between
         the first and the last decile hold four fifths of the values: conformal prediction, with a factor instead of a distance.
 
+    Notes
+    -----
+    A few times say little about others however many series there are, as far as these err together; and errors `lead` rows ahead overlap,
+    so that n times in a row hold n / lead independent ones. Of the width, the common share grows by the ratio of the last decile of
+    Student's t with so many degrees of freedom to that of a normal, as for a deviation that is estimated from so many values. What is
+    common is measured: the mean product of errors of two series at the same time.
+
     References
     ----------
     Romano, Patterson and Candes (2019), Conformalized quantile regression, NeurIPS.
     """
     h = target.shape[-1]
-    found = Calibration(np.ones(h), None, _one_step(target[..., 0] - centre[..., 0]), n_origins)
-    doubt = 1.0 if n_origins is None else float(_doubt(n_origins))
+    leads = np.arange(1, h + 1)
+    found = Calibration(np.ones(h), None, _one_step(target[..., 0] - centre[..., 0]))
     if quantiles is None:
         error = (target - centre).reshape(-1, h)
         deviation = _smooth(np.sqrt(_by_lead(error**2, np.nanmean)), h)
         shape = np.nanquantile(error / deviation, LEVELS) if np.isfinite(error).any() else np.zeros(len(LEVELS))
         shape = shape - shape[_MIDDLE]  # the centre stays what the network says
-        found = found._replace(factor=doubt * deviation, shape=shape)
+        found = found._replace(factor=deviation, shape=shape)
     else:
         needed = _distance(np.moveaxis(quantiles, 1, -1), target).reshape(-1, h)
         factor = _smooth(_by_lead(needed, lambda x, axis: np.nanquantile(x, 0.8, axis=axis)), h)
-        found = found._replace(factor=doubt * np.clip(factor, 1 / _FARTHEST, _FARTHEST))
-    missed = misses(found.quantiles(centre, quantiles, np.arange(1, h + 1)), target)
+        found = found._replace(factor=np.clip(factor, 1 / _FARTHEST, _FARTHEST))
+    values = found.quantiles(centre, quantiles, leads)
+    if origins is not None:
+        missed = misses(values, target) * np.sign(target - values[..., _MIDDLE])
+        n = len(np.unique(origins)) if n_origins is None else n_origins
+        found = found._replace(n_origins=n, common=_common(missed, origins))
+        found = found._replace(factor=found.factor * _doubt(n, leads, found.common))
+        values = found.quantiles(centre, quantiles, leads)
+    missed = misses(values, target)
     return found._replace(usual=float(np.nanmean(missed)) if np.isfinite(missed).any() else 1.0)
 
 
@@ -147,9 +169,24 @@ def _distance(values: FloatArray, target: FloatArray) -> FloatArray:
     return distance
 
 
-def _doubt(n_origins: int | FloatArray) -> FloatArray:
-    """Last decile of Student's t by that of a normal."""
-    ratio: FloatArray = stdtrit(n_origins, 0.9) / ndtri(0.9)
+def _common(error: FloatArray, origins: IntArray) -> float:
+    """Share of the mean square of errors ``(B, C, h)`` that those of different series at the same time have in common; 1 of one series."""
+    known = ~np.isnan(error)
+    values = np.where(known, error, 0.0)
+    _, which = np.unique(origins, return_inverse=True)
+    total, square, count = (np.zeros((which.max() + 1, *error.shape[1:])) for _ in range(3))
+    for sums, each in ((total, values), (square, values**2), (count, known)):
+        np.add.at(sums, which, each)
+    pairs = (count * (count - 1)).sum()
+    if not pairs or not square.sum():
+        return 1.0
+    return float(np.clip((total**2 - square).sum() / pairs / (square.sum() / count.sum()), 0.0, 1.0))
+
+
+def _doubt(n_origins: int | FloatArray, lead: float | IntArray, common: float) -> FloatArray:
+    """How much wider a width is for being estimated; see the notes of `calibrate`."""
+    independent = np.maximum(np.asarray(n_origins) / lead, 1.0)
+    ratio: FloatArray = np.sqrt(1 - common + common * (stdtrit(independent, 0.9) / ndtri(0.9)) ** 2)
     return ratio
 
 

@@ -138,10 +138,12 @@ class DeepForecaster(BaseForecaster):
             "x_spread_": x_spread,
         }
         scaled = self._scaled_with(fitted)
-        if held is None or not len(held):
-            fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None)
+        if held is None or not len(held):  # how many rows were learnt says nothing of doubt
+            fitted["calibration_"] = scaled._calibrated(_thinned(known), device, None, None)
         else:
-            fitted["calibration_"] = scaled._calibrated(_thinned(held), device, int(np.bincount(held.series).max()))
+            checked = _thinned(held)
+            origins, n_origins = panel.start[checked.series] + checked.rows, int(np.bincount(held.series).max())
+            fitted["calibration_"] = scaled._calibrated(checked, device, origins, n_origins)
         blank = nothing(y[0].shape[1], length)
         fitted["stands_"] = tuple(
             scaled._moved(i, blank, panel.y[i], None if panel.X is None or not n_covariates else panel.X[i])._replace(
@@ -359,7 +361,7 @@ class DeepForecaster(BaseForecaster):
 
         return loss
 
-    def _calibrated(self, windows: Windows, device: torch.device, n_origins: int | None) -> Calibration:
+    def _calibrated(self, windows: Windows, device: torch.device, origins: Any, n_origins: int | None) -> Calibration:
         """Widths from windows, on their normalised scale."""
         said = head(self.loss)
         centres, quantiles, targets = [], [], []
@@ -375,7 +377,7 @@ class DeepForecaster(BaseForecaster):
             quantiles.append(given)
             targets.append(((batch.target - scaled.location) / scaled.scale).cpu().numpy().astype(float))
         given = None if quantiles[0] is None else np.concatenate([q for q in quantiles if q is not None])
-        return calibrate(np.concatenate(centres), given, np.concatenate(targets), n_origins)
+        return calibrate(np.concatenate(centres), given, np.concatenate(targets), origins, n_origins)
 
     def _scaled_with(self, fitted: dict[str, Any]) -> Any:
         """A copy of this estimator that has these attributes: hooks work on it before the fit is known to succeed."""

@@ -46,12 +46,31 @@ def test_given_quantiles_are_widened_or_narrowed_about_their_median(width):
     np.testing.assert_allclose(covered(values, target), 0.8, atol=0.03)
 
 
-def test_few_origins_widen_as_students_t():
+def student(n):
+    return stats.t(n).ppf(0.9) / stats.norm.ppf(0.9)
+
+
+def test_few_origins_of_one_series_widen_as_students_t_with_the_errors_that_do_not_overlap():
     centre, target = windows(4, n=50)
-    plain, few = calibrate(centre, None, target), calibrate(centre, None, target, 3)
-    np.testing.assert_allclose(few.factor / plain.factor, stats.t(3).ppf(0.9) / stats.norm.ppf(0.9))
-    many = calibrate(centre, None, target, 10_000)
+    plain = calibrate(centre, None, target)
+    few = calibrate(centre, None, target, np.arange(50))
+    assert few.common == 1
+    np.testing.assert_allclose(few.factor / plain.factor, [student(50 / lead) for lead in LEADS])
+    many = calibrate(centre, None, target, np.arange(50), 100_000)
     np.testing.assert_allclose(many.factor, plain.factor, rtol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_series_have_in_common_is_measured_and_widens_alone(share):
+    rng = np.random.default_rng(5)
+    origins, size = np.repeat(np.arange(400), 20), (1, 1, 12)
+    together = rng.normal(size=(400, 1, 12))[origins]
+    error = np.sqrt(share) * together + np.sqrt(1 - share) * rng.normal(size=(8000, 1, 12))
+    centre = np.zeros((8000, *size[1:]))
+    plain, found = calibrate(centre, None, error), calibrate(centre, None, error, origins, 6)
+    assert found.common == pytest.approx(share, abs=0.05)
+    expected = [np.sqrt(1 - share + share * student(max(6 / lead, 1)) ** 2) for lead in LEADS]
+    np.testing.assert_allclose(found.factor / plain.factor, expected, rtol=0.06)
 
 
 def test_missing_values_and_leads_without_any():
@@ -72,7 +91,7 @@ def test_beyond_the_horizon_widths_grow_with_the_root_of_the_lead():
 
 def test_widths_follow_the_errors_of_new_rows_as_far_as_these_outweigh_what_was_known():
     centre, target = windows(6)
-    found = calibrate(centre, None, target, 1000)
+    found = calibrate(centre, None, target, np.arange(3000))
     values = found.quantiles(centre, None, LEADS)
     missed = misses(values, target)
     assert np.nanmean(missed) == pytest.approx(found.usual)
@@ -81,14 +100,14 @@ def test_widths_follow_the_errors_of_new_rows_as_far_as_these_outweigh_what_was_
     full = np.nanmean(doubled) / found.usual
     np.testing.assert_allclose(found.adapted(doubled, 96), full, rtol=0.02)  # 96 rows are all that counts
     np.testing.assert_allclose(found.adapted(doubled, 24), 1 + (full - 1) / 4, rtol=0.02)
-    few = found._replace(n_origins=3)
-    told = stats.t([3, 6]).ppf(0.9)
-    np.testing.assert_allclose(few.adapted(doubled, 3), (1 + (full - 1) / 2) * told[1] / told[0], rtol=0.02)
+    few = found._replace(n_origins=13)
+    np.testing.assert_allclose(few.adapted(doubled, 13), (1 + (full - 1) / 2) * student(4) / student(2), rtol=0.02)
+    np.testing.assert_allclose(few._replace(common=0.0).adapted(doubled, 13), 1 + (full - 1) / 2, rtol=0.02)
 
 
 def test_new_rows_without_a_value_change_no_width():
     centre, target = windows(7, n=8)
-    found = calibrate(centre, None, target, 50)
+    found = calibrate(centre, None, target, np.arange(8), 50)
     missed = misses(found.quantiles(centre, None, LEADS), np.where(np.arange(2)[:, None], 3.0, np.nan) + centre)
     wider = found.adapted(missed, 96)
     assert wider[0] == pytest.approx(1.0)
