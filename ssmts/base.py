@@ -22,7 +22,7 @@ from ._containers import FloatArray, read_long, read_table
 from ._form import Steps
 from ._grid import align, ordered_outputs
 from ._known import Known, fit_map, naive_error
-from .distributions import Distribution, Gaussian, Stacked, Transformed
+from .distributions import Distribution, Gaussian, Stacked, Transformed, in_order
 from .exceptions import InputError, SsmtsError, TimeIndexError
 from .forecasts import Forecast, RandomState
 from .panel import (
@@ -284,16 +284,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 f"{self.form_.axis.format(last)}, or fit on all rows to predict within them."
             )
         mean, variance = self._in_sample(series, steps[~future], None if X is None else X[~future])
-        if future.any():
-            later = self._forecast(series, steps[future] - last, None if X is None else X[future])
-            if not isinstance(later, Gaussian):
-                raise InputError(
-                    "Rows within and after the training rows cannot be forecast in one call of this model; ask for them apart."
-                )
-            order = np.argsort(future, kind="stable").argsort()
-            mean = np.concatenate([mean, later.mean()[0]])[order]
-            variance = np.concatenate([variance, later.variance()[0]])[order]
-        return Gaussian(mean[None], variance[None])
+        within = Gaussian(mean[None], variance[None])
+        if not future.any():
+            return within
+        later = self._forecast(series, steps[future] - last, None if X is None else X[future])
+        return in_order(within, later, np.argsort(future, kind="stable").argsort())
 
     def _in_sample(self, series: int, steps: np.ndarray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """One-step-ahead predictions of training rows; `X` has a row for each of the steps asked for."""

@@ -362,6 +362,27 @@ class Stacked(Distribution):
         return self.stack((part.sample(n, rng) for part in self.parts), series_axis=1)
 
 
+def in_order(first: Gaussian, second: Distribution, order: npt.NDArray[np.int64]) -> Distribution:
+    """The rows of two distributions of the same series as one: normal, or quantiles where the second holds quantiles.
+
+    Parameters
+    ----------
+    first : Gaussian
+    second : Gaussian or Quantiles
+    order : array of int of shape (n_rows,)
+        Of the rows of the first, then those of the second, which comes where.
+    """
+    if isinstance(second, Quantiles):
+        values = np.concatenate([first.quantile(second.q), second.values], axis=1)
+        return Quantiles(second.q, values[:, order])
+    if not isinstance(second, Gaussian):
+        raise InputError(
+            f"Rows within the training rows are normal, and later ones are {type(second).__name__}: ask for them apart."
+        )
+    mean = np.concatenate([first.mean(), second.mean()], axis=1)
+    return Gaussian(mean[:, order], np.concatenate([first.variance(), second.variance()], axis=1)[:, order])
+
+
 def check_probabilities(q: npt.ArrayLike) -> tuple[float, ...]:
     """Probabilities in (0, 1), as a tuple of floats.
 

@@ -27,7 +27,6 @@ _SMALL = {
     "batches_per_epoch": 2,
     "n_threads": 1,
     "random_state": 0,
-    "loss": "gaussian",
 }
 _SMALL_CLASSIFIER = {
     "n_layers": 1,

@@ -240,6 +240,20 @@ def test_in_sample_predictions_look_back_only():
     assert (variance[1:] > 0).all()
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_rows_within_and_after_the_training_rows_are_answered_at_once(loss):
+    y = wave()
+    f = small(loss=loss).fit(y)
+    asked = pd.DataFrame(index=pd.date_range(y.index[150], periods=14, freq="h"))
+    together = f.forecast(asked).to_frame()
+    apart = pd.concat([f.forecast(asked[:10]).to_frame(), f.forecast(4).to_frame()])
+    np.testing.assert_allclose(together, apart, rtol=1e-12)
+    np.testing.assert_allclose(f.predict(asked[::-2][::-1]), apart["mean"][1::2], rtol=1e-12)
+    first = pd.DataFrame(index=y.index[:1].append(asked.index[-1:]))  # nothing is known before the first row
+    assert np.isnan(f.forecast(first).to_frame().iloc[0]).all()
+    assert np.isfinite(f.forecast(first).to_frame().iloc[1]).all()
+
+
 def test_the_same_seed_gives_the_same_network_and_another_another():
     y = wave()
     same(small().fit(y), small().fit(y), 1e-12)
