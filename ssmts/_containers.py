@@ -233,7 +233,7 @@ def _refuse_other_types(obj: pd.Series | pd.DataFrame) -> None:
         if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
             continue
         if (kind := infer_dtype(column, skipna=True)) not in _NUMBERS:
-            raise TypeError(f"{column.name!r} holds {kind}")
+            raise TypeError(f"{'it' if column.name is None else repr(column.name)} holds {kind}")
 
 
 def _refuse_infinities(values: FloatArray, what: str, index: pd.Index | None = None) -> None:

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import platform
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from . import __version__
 from ._codec import PLAIN_RULES, Reader, Writer
 from ._codec_objects import OBJECT_RULES, is_ours
 from ._codec_pandas import PANDAS_RULES
+from ._files import place, replace
 from .exceptions import PersistError
 
 __all__ = ["load", "save"]
@@ -45,7 +45,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) ->
     Raises
     ------
     PersistError
-        The estimator, or something it holds, cannot be written safely; the message names it. Nothing is written.
+        The estimator, or something it holds, cannot be written safely, or not there; the message names it. Nothing is written.
 
     See Also
     --------
@@ -69,6 +69,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) ->
             f"Only estimators of ssmts can be saved; received {type(estimator).__name__}. Of a fitted pipeline save the last step, "
             "pipeline[-1], of a search best_estimator_; joblib saves them whole."
         )
+    where = place(path)
     writer = Writer(_RULES, frozenset() if data else frozenset({"rows_"}))
     header = {
         "format": "ssmts",
@@ -79,7 +80,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) ->
         "versions": _versions(),
         "estimator": writer.encode(estimator),
     }
-    _replace(Path(path), _pack(header, writer))
+    replace(where, _pack(header, writer))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -175,16 +176,3 @@ def _check_header(header: Any, path: str) -> None:
             f"{path} has format {number}, written by ssmts {header.get('library_version')}; ssmts {__version__} "
             f"reads formats up to {FORMAT_VERSION}. Upgrade ssmts."
         )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "filtering": {"core", "components", "estimation", "forecasting", "plotting"} | CONTRACT,
     "detection": {"core", "components", "forecasting", "plotting"} | CONTRACT,
     "evaluation": {"through", "plotting"} | CONTRACT,
-    "deep": {"core", "components", "plotting"} | CONTRACT,
+    "deep": {"core", "components", "plotting", "_files"} | CONTRACT,
     "preprocessing": CONTRACT,
     "datasets": set(),
     "stream": {"detection", "base_detector", "_containers"},

@@ -512,6 +512,17 @@ def test_untrusted_types_in_a_scikit_learn_part_are_refused(tmp_path):
     refused(tmp_path / "file", persist._pack(header, writer), "posix.system, which is not trusted")
 
 
+def test_where_no_file_can_be_written_is_said(tmp_path):
+    for path, said in (
+        (tmp_path / "absent" / "model", "there is no folder"),
+        (tmp_path, "is a folder"),
+        (3, "3 is no path of a file"),
+    ):
+        with pytest.raises(PersistError, match=said):
+            save(Naive(), path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     save(Naive(), tmp_path / "model")
     before = (tmp_path / "model").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _WHOLE = {
 }
 _WHOLE_OR_NONE = {"n_threads": 1, "checkpoint_steps": 1}
 
+_LEAST_LEARNT = 3  # rows
 _ENOUGH = 10  # cases of a class: two of them validate, eight are learnt
 
 
@@ -54,6 +56,10 @@ def check(estimator: Any) -> None:
     _one_of(estimator, "loss", LOSSES)
     _one_of(estimator, "normalization", NORMALIZATIONS)
     _one_of(estimator, "sampling", SAMPLINGS)
+    for name in ("preprocess", "progress"):
+        value = getattr(estimator, name, False)
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{name} must be True or False; received {value!r}.")
     if getattr(estimator, "preprocess", False) and estimator.width < 2:
         raise InputError(
             "preprocess=True needs a width of at least 2, as it differences one half of the channels and takes moving averages from "
@@ -77,36 +83,49 @@ def check(estimator: Any) -> None:
     if (
         not isinstance(weights, list | tuple)
         or len(weights) != 3
-        or not all(w >= 0 for w in weights)
+        or not all(isinstance(w, numbers.Real) and 0 <= float(w) < np.inf for w in weights)
         or not sum(weights)
     ):
         raise InputError(f"loss_weights must be three numbers of at least 0, not all 0; received {weights!r}.")
 
 
-def validation_rows(asked: Any, n_times: int, horizon: int) -> int:
-    """Rows at the end of a series that are kept from training; 0 where too few would be left.
+def validation_rows(asked: Any, lengths: Sequence[int], horizon: int) -> list[int]:
+    """Rows at the end of each series that are kept from training; 0 where too few would be left.
 
     Parameters
     ----------
     asked : "auto", int, float or None
         A number of rows; a share of them; or a horizon and a tenth of the rows, where at least as much again is left to learn from.
-    n_times, horizon : int
+    lengths : sequence of int
+        Rows of the series.
+    horizon : int
+
+    Raises
+    ------
+    InputError
+        Another kind of value, or rows that no series has to spare.
     """
     if asked is None:
-        return 0
-    if asked == "auto":
-        rows = horizon + n_times // 10
-        return rows if n_times - rows >= max(horizon, 10) else 0
+        return [0] * len(lengths)
+    if isinstance(asked, str) and asked == "auto":
+        rows = [horizon + n // 10 for n in lengths]
+        return [v if n - v >= max(horizon, 10) else 0 for n, v in zip(lengths, rows)]
     number = not isinstance(asked, bool)
     if number and isinstance(asked, int | np.integer) and asked >= 0:
-        rows = int(asked)
+        rows = [int(asked)] * len(lengths)
     elif number and isinstance(asked, float | np.floating) and 0 <= asked < 1:
-        rows = int(asked * n_times)
+        rows = [max(int(asked * n), 1 if asked else 0) for n in lengths]
     else:
         raise InputError(
             f"validation must be 'auto', None, a number of rows or a share of them below 1; received {asked!r}."
         )
-    return rows if n_times - rows >= 3 else 0
+    rows = [v if n - v >= _LEAST_LEARNT else 0 for n, v in zip(lengths, rows)]
+    if asked and not any(rows):
+        raise InputError(
+            f"validation={asked!r} leaves {_LEAST_LEARNT} rows to learn from in no series: the longest has {max(lengths)}. Pass fewer "
+            "rows, or None."
+        )
+    return rows
 
 
 def validation_share(asked: Any, counts: npt.NDArray[np.integer[Any]]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..exceptions import PersistError
+from .._files import place, replace
+from ..exceptions import InputError, PersistError
 
 Tensors = dict[str, Tensor]
 
@@ -35,15 +35,7 @@ def write(path: Path, identity: dict[str, Any], progress: dict[str, Any], groups
     tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     header = {"ssmts": json.dumps({"identity": identity, "progress": progress})}
     content = save({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}, header)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace(path, content)
 
 
 def seed_of(random_state: Any, checkpoint: str | os.PathLike[str] | None) -> int:
@@ -57,12 +49,19 @@ def seed_of(random_state: Any, checkpoint: str | os.PathLike[str] | None) -> int
 
     Raises
     ------
+    InputError
+        What is no random state.
     PersistError
-        The file is no checkpoint.
+        The file is no checkpoint, or could not be written there.
     """
-    if random_state is None and checkpoint is not None and Path(checkpoint).exists():
+    if checkpoint is not None and place(checkpoint).exists() and random_state is None:
         return int(_content(Path(checkpoint))[0]["identity"]["options"]["seed"])
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise InputError(
+            f"random_state must be None, a whole number from 0 to 2**32 - 1 or a RandomState; received {random_state!r}."
+        ) from error
 
 
 def read(path: Path, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensors]]:

@@ -34,8 +34,15 @@ def device_of(name: str) -> torch.device:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise InputError(f"device must be 'auto', 'cpu' or 'cuda'; received {name!r}.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device must be 'auto', 'cpu' or 'cuda'; received {name!r}.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device is {name!r}, and torch finds no CUDA device here. Pass device='auto' or 'cpu'.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device is {name!r}, and torch finds {torch.cuda.device_count()} CUDA device(s) here, counted from 0. Pass "
+            "another, or 'cuda'."
+        )
     return device
 
 

@@ -224,7 +224,8 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 dropout=self.dropout,
             )
         file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
-        history = train(network, self._loss, known, checked, self._options(seed), **file)
+        objective = {"normalization": self.normalization}
+        history = train(network, self._loss, known, checked, self._options(seed), objective=objective, **file)
         for name in _BY_TABLE:
             self.__dict__.pop(name, None)
         self.__dict__.update(columns)

@@ -7,7 +7,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -23,10 +23,9 @@ from . import _arguments as arguments
 from . import _checkpoint as checkpoints
 from ._randomness import seeded
 from ._recent import recent_widths
-from ._stand import Stand, moments_of, nothing
+from ._stand import Stand, moments_of, nothing, single
 from .calibration import RECENT, Calibration, calibrate
-from .losses import LEVELS, Head, Normal, head, window_loss
-from .network import Output
+from .losses import LEVELS, Head, Normal, Objective, head
 from .scaling import normalise
 from .train import History, TrainOptions, device_of, train
 from .windows import Batch, Windows
@@ -101,12 +100,12 @@ class DeepForecaster(BaseForecaster):
         lengths = [len(rows) for rows in panel.y]
         length = self._context(lengths)
         centre, spread = moments_of(panel.y)
-        y = [((rows - c) / s).astype(np.float32) for rows, c, s in zip(panel.y, centre, spread)]
+        y = [single(*each, "y") for each in zip(panel.y, centre, spread)]
         n_covariates = form.n_features or 0
         x_centre, x_spread, X = np.zeros(n_covariates), np.ones(n_covariates), None
         if n_covariates and panel.X is not None:
             x_centre, x_spread = (each[0] for each in moments_of([np.concatenate(panel.X)]))
-            X = [((rows - x_centre) / x_spread).astype(np.float32) for rows in panel.X]
+            X = [single(rows, x_centre, x_spread, "X") for rows in panel.X]
         known, held = self._split(y, X, length)
         said = head(self.loss)
         with seeded(seed):
@@ -126,8 +125,9 @@ class DeepForecaster(BaseForecaster):
             sampling=self.sampling,
         )
         checked = None if held is None else _thinned(held)
-        kept = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
-        history = train(network, self._objective(said, length), known, checked, options, **kept)
+        loss = Objective(self.loss, tuple(self.loss_weights), self.normalization, self._burn_in(length))
+        file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
+        history = train(network, loss, known, checked, options, objective=asdict(loss), **file)
         fitted = {
             "network_": network,
             "history_": history,
@@ -278,14 +278,17 @@ class DeepForecaster(BaseForecaster):
     # state ------------------------------------------------------------------------------------------------------
 
     def _window(self, series: int, rows: FloatArray) -> Any:
-        return ((rows - self.centre_[series]) / self.spread_[series]).astype(np.float32)
+        return single(rows, self.centre_[series], self.spread_[series], "y")
 
     def _known(self, X: FloatArray) -> Any:
-        return ((X - self.x_centre_) / self.x_spread_).astype(np.float32)
+        return single(X, self.x_centre_, self.x_spread_, "X")
 
     def _moved(self, series: int, stand: Stand, y: FloatArray, X: FloatArray | None) -> Stand:
         """Where a series stands after more rows."""
         kept = self.context_length_ + RECENT * self.horizon
+        self._window(series, y)  # refuses what no forecast could be made of
+        if X is not None:
+            self._known(X)
         rows = np.concatenate([stand.rows, y])[-kept:]
         known = None if X is None else X if stand.X is None else np.concatenate([stand.X, X])
         known = None if known is None else known[-kept:]
@@ -333,7 +336,7 @@ class DeepForecaster(BaseForecaster):
     def _split(self, y: list[Any], X: list[Any] | None, length: int) -> tuple[Windows, Windows | None]:
         """Windows to learn from, and those of the last rows in time."""
         h = self.horizon
-        rows = [arguments.validation_rows(self.validation, len(each), h) for each in y]
+        rows = arguments.validation_rows(self.validation, [len(each) for each in y], h)
         ends = [len(each) - v for each, v in zip(y, rows)]
         known = [each[:end] for each, end in zip(y, ends)]
         # short series begin with less context than asked for, and end with less than a horizon ahead
@@ -345,21 +348,6 @@ class DeepForecaster(BaseForecaster):
         last = [max(len(each) - h, end) if v else 0 for each, end, v in zip(y, ends, rows)]
         held = Windows(y, X, length, h, first=ends, last=last)
         return train_windows, held
-
-    def _objective(self, said: Head, length: int) -> Any:
-        weights, burn_in = tuple(self.loss_weights), self._burn_in(length)
-
-        def loss(network: Any, batch: Batch) -> Tensor:
-            scaled = normalise(batch.context, self.normalization)
-            learning = network.training
-            # an epoch is chosen by the rows ahead, unless they are not learnt
-            terms = weights if learning or not weights[0] else (1.0, 0.0, 0.0)
-            aside = bool(terms[1] or terms[2])
-            h = batch.target.shape[-1]
-            output: Output = network(scaled.values, scaled.observed, batch.covariates, h, in_context=aside)
-            return window_loss(said, output, scaled, batch.target, terms, burn_in)
-
-        return loss
 
     def _calibrated(self, windows: Windows, device: torch.device, origins: Any, n_origins: int | None) -> Calibration:
         """Widths from windows, on their normalised scale."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from ..exceptions import InputError
 from .network import Output
-from .scaling import Scaled
+from .scaling import Normalization, Scaled, normalise
+from .windows import Batch
 
 Loss = Literal["mse", "mae", "quantile", "gaussian", "student_t"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
@@ -177,8 +179,28 @@ def mean_of_observed(losses: Tensor, target: Tensor) -> Tensor:
     return losses.sum() / (~torch.isnan(target)).sum().clamp_min(1)
 
 
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a network over windows: called with a network and a batch, a mean over the batch."""
+
+    loss: Loss
+    weights: tuple[float, ...]  # of the three terms of `window_loss`
+    normalization: Normalization
+    burn_in: int
+
+    def __call__(self, network: Any, batch: Batch) -> Tensor:
+        """The loss of a batch; an epoch is chosen by the rows ahead, unless they are not learnt."""
+        scaled = normalise(batch.context, self.normalization)
+        terms = self.weights if network.training or not self.weights[0] else (1.0, 0.0, 0.0)
+        aside = bool(terms[1] or terms[2])
+        output: Output = network(
+            scaled.values, scaled.observed, batch.covariates, batch.target.shape[-1], in_context=aside
+        )
+        return window_loss(head(self.loss), output, scaled, batch.target, terms, self.burn_in)
+
+
 def window_loss(
-    head: Head, output: Output, scaled: Scaled, target: Tensor, weights: tuple[float, float, float], burn_in: int
+    head: Head, output: Output, scaled: Scaled, target: Tensor, weights: tuple[float, ...], burn_in: int
 ) -> Tensor:
     """The loss of a window: of the rows ahead, of the rows of the context one step ahead, and of the decoder's inputs.
 

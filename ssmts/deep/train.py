@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from .._files import place
 from ..exceptions import InputError, NumericalError
 from . import _checkpoint as checkpoints
 from ._machine import device_of, memory_named, threads
@@ -124,6 +125,7 @@ def train(
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_steps: int | None = None,
+    objective: dict[str, Any] | None = None,
 ) -> History:
     """Fit a network to examples.
 
@@ -146,6 +148,8 @@ def train(
         ended: the next such run ends at once.
     checkpoint_steps : int, optional
         Write it after every so many steps, too; for epochs that take long.
+    objective : dict, optional
+        What the loss depends on, numbers and strings: a checkpoint of another one is refused.
 
     Returns
     -------
@@ -176,9 +180,10 @@ def train(
         raise InputError(examples.none_there)
     device = device_of(options.device)
     advice = f"Training ran out of memory on {device} with batch_size={options.batch_size} and {examples.memory_advice}"
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else place(checkpoint)
     with threads(options.n_threads), memory_named(advice):
-        return _Run(network.to(device), loss, examples, validation, options, device, path, checkpoint_steps).run()
+        to = network.to(device)
+        return _Run(to, loss, examples, validation, options, device, path, checkpoint_steps, objective or {}).run()
 
 
 class _Run:
@@ -194,10 +199,11 @@ class _Run:
         device: torch.device,
         checkpoint: Path | None,
         checkpoint_steps: int | None,
+        objective: dict[str, Any],
     ) -> None:
         self.network, self.loss, self.examples, self.options, self.device = network, loss, examples, options, device
         self.validation = validation if validation is not None and len(validation) else None
-        self.checkpoint, self.checkpoint_steps = checkpoint, checkpoint_steps
+        self.checkpoint, self.checkpoint_steps, self.objective = checkpoint, checkpoint_steps, objective
         groups = parameter_groups(network, options.learning_rate, options.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, fused=all(p.is_floating_point() for p in network.parameters()))
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
@@ -322,11 +328,8 @@ class _Run:
         return {
             "data": [self.examples.fingerprint(), self.validation and self.validation.fingerprint()],
             "options": {name: value for name, value in asdict(self.options).items() if name not in _ASIDE},
-            "network": {
-                "class": type(network).__qualname__,
-                "config": repr(getattr(network, "config", None)),
-                **shapes,
-            },
+            "objective": self.objective,
+            "network": {"class": type(network).__qualname__, **(getattr(network, "config", None) or {}), **shapes},
         }
 
     def _save(self) -> None:

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 import ssmts
 from ssmts import SpaceTimeForecaster
-from ssmts.deep import _checkpoint, forecaster
+from ssmts.deep import _checkpoint, forecaster, losses
 from ssmts.deep.calibration import RECENT
 from ssmts.deep.losses import LEVELS, LOSSES, window_loss
 from ssmts.deep.scaling import NORMALIZATIONS
@@ -260,16 +260,18 @@ def test_the_same_seed_gives_the_same_network_and_another_another():
     assert not np.allclose(small().fit(y).predict(4), small(random_state=1).fit(y).predict(4))
 
 
-@pytest.mark.parametrize("normalization", ["standardize", "none"])
-def test_a_saved_model_forecasts_the_same_in_a_fresh_process(tmp_path, normalization):
-    y = wave()
-    f = small(normalization=normalization, loss="student_t").fit(y)
-    path = tmp_path / "model.ssmts"
-    ssmts.save(f, path)
-    code = f"import ssmts; print(*map(repr, ssmts.load({str(path)!r}).predict(7).tolist()))"
+def test_saved_models_forecast_the_same_in_a_fresh_process(tmp_path):
+    paths, expected = [], []
+    for normalization in ("standardize", "none"):
+        f = small(normalization=normalization, loss="student_t").fit(wave())
+        paths.append(str(tmp_path / normalization))
+        expected.append(f.predict(7))
+        ssmts.save(f, paths[-1])
+    code = f"import ssmts; [print(*map(repr, ssmts.load(path).predict(7).tolist())) for path in {paths}]"
     as_here = {**os.environ, "OMP_NUM_THREADS": "1"}  # the last bit of a sum depends on the number of threads
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=as_here).stdout
-    np.testing.assert_array_equal([float(v) for v in out.split()], f.predict(7))
+    for line, one in zip(out.splitlines(), expected, strict=True):
+        np.testing.assert_array_equal([float(v) for v in line.split()], one)
 
 
 def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
@@ -293,7 +295,7 @@ def cut_after(monkeypatch, steps):
             raise Cut
         return window_loss(*args)
 
-    monkeypatch.setattr(forecaster, "window_loss", cut)
+    monkeypatch.setattr(losses, "window_loss", cut)
 
 
 @pytest.mark.parametrize(("steps", "written_at"), [(None, 10), (2, 14)])
@@ -315,6 +317,35 @@ def test_a_fit_without_a_random_state_that_was_cut_off_goes_on(tmp_path, monkeyp
     assert not np.allclose(resumed.predict(4), small(**arguments).fit(y).predict(4))
     monkeypatch.setattr(_checkpoint, "seed_of", lambda *_: written["identity"]["options"]["seed"])
     same(resumed, small(**batches).fit(y), 1e-12)
+
+
+def test_a_checkpoint_of_another_objective_is_refused_though_the_network_is_the_same(tmp_path):
+    y, path = wave(60), tmp_path / "run.safetensors"
+    f = small(loss="mse", checkpoint=path).fit(y)
+    expected = f.predict(3)
+    for changed, said in (
+        ({"loss": "mae"}, "loss 'mse' there, 'mae' here"),
+        ({"loss_weights": (1.0, 0.0, 0.0)}, "weights"),
+        ({"normalization": "last"}, "normalization 'standardize' there, 'last' here"),
+        ({"width": 7}, r"other network \(width 6 there, 7 here"),
+    ):
+        with pytest.raises(PersistError, match=said):
+            f.set_params(**changed).fit(y)
+        f.set_params(**{name: {**SMALL, **SpaceTimeForecaster().get_params(), "loss": "mse"}[name] for name in changed})
+        f.set_params(width=SMALL["width"])
+    np.testing.assert_array_equal(f.fit(y).predict(3), expected)
+
+
+def test_where_no_checkpoint_can_be_written_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(forecaster, "train", None)
+    for checkpoint, said in (
+        (tmp_path / "absent" / "run.safetensors", "there is no folder"),
+        (tmp_path, "is a folder"),
+        (5, "5 is no path"),
+        ("", "'' is no path"),
+    ):
+        with pytest.raises(PersistError, match=said):
+            small(checkpoint=checkpoint).fit(wave(60))
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_before_a_seed_is_taken_from_it(tmp_path):
@@ -364,6 +395,11 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
         "learning_rate": (-1, "learning_rate"),
         "sampling": ("rows", "'windows', 'series'"),
         "checkpoint_steps": (0, "checkpoint_steps must be a whole number"),
+        "preprocess": ("yes", "preprocess must be True or False"),
+        "progress": ("no", "progress must be True or False"),
+        "device": ("meta", "device must be 'auto'"),
+        "random_state": ("0", "random_state must be None"),
+        "stride": (0, "stride"),
     }.items():
         f.set_params(**{bad: value})
         with pytest.raises(InputError, match=said):
@@ -374,11 +410,39 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
         small(n_threads=0).fit(y)
     with pytest.raises(InputError, match=r"a width of at least 2.*received width=1"):
         small(width=1, preprocess=True).fit(y)
+    with pytest.raises(InputError, match=r"validation=10000 leaves 3 rows .* the longest has 60"):
+        small(validation=10_000).fit(y)
+    with pytest.raises(InputError, match="three numbers"):
+        small(loss_weights=(1, "a", 0)).fit(y)
     with pytest.raises(TooShortError, match="3 rows"):
         small(context_length="auto").fit(y[:2])
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no CUDA"):
             small(device="cuda").fit(y)
+
+
+def test_values_that_no_network_can_read_are_refused_and_the_state_stays():
+    y, X = wave(60), pd.DataFrame({"u": np.cos(np.arange(63.0))}, pd.date_range("2024-01-01", periods=63, freq="h"))
+    far = pd.Series(1e38, X.index[60:], name="load")
+    for normalization in ("standardize", "none"):
+        f = small(normalization=normalization).fit(y)
+        expected = f.predict(3)
+        with pytest.raises(InputError, match=r"y holds 1e\+38, which lies 5e\+37 standard deviations"):
+            f.update(far)
+        np.testing.assert_array_equal(f.predict(3), expected)
+        g = small(normalization=normalization).fit(X[:60], y)
+        expected = g.predict(X[60:])
+        with pytest.raises(InputError, match=r"X holds .*e\+38"):
+            g.predict(1e38 * X[60:])
+        with pytest.raises(InputError, match=r"X holds .*e\+38"):
+            g.update(1e38 * X[60:], far * 0)
+        np.testing.assert_array_equal(g.predict(X[60:]), expected)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-20, 1e200, 1e300])
+def test_a_series_of_any_size_is_forecast_alike(size):
+    y = wave(60)
+    np.testing.assert_allclose(small().fit(y * size).predict(3) / size, small().fit(y).predict(3), rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [3, 4, 7, 10])

@@ -284,6 +284,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         train(line(), square, *ranges, replace(OPTIONS, seed=9), checkpoint=path)
     with pytest.raises(PersistError, match=r"of other network \(class 'Line' there, 'Linear' here"):
         train(nn.Linear(3, 1), square, *ranges, OPTIONS, checkpoint=path)
+    with pytest.raises(PersistError, match=r"of other objective \(power None there, 3 here\)"):
+        train(line(), square, *ranges, OPTIONS, checkpoint=path, objective={"power": 3})
     train(line(), square, *ranges, replace(OPTIONS, n_threads=2, device="cpu"), checkpoint=path)
     for damaged in (b"something else", content[:-200], content[:100], b""):
         path.write_bytes(damaged)
@@ -397,6 +399,16 @@ def test_what_cannot_be_trained_is_said():
         with pytest.raises(InputError, match="no CUDA"):
             device_of("cuda")
     assert device_of("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match="'auto', 'cpu'"):
+        device_of("meta")
+
+
+def test_a_card_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(InputError, match=r"'cuda:2', and torch finds 2 CUDA device\(s\)"):
+        device_of("cuda:2")
 
 
 @pytest.mark.parametrize(
