@@ -184,14 +184,14 @@ class Objective:
     """The loss of a network over windows: called with a network and a batch, a mean over the batch."""
 
     loss: Loss
-    weights: tuple[float, ...]  # of the three terms of `window_loss`
+    loss_weights: tuple[float, ...]  # of the three terms of `window_loss`
     normalization: Normalization
     burn_in: int
 
     def __call__(self, network: Any, batch: Batch) -> Tensor:
         """The loss of a batch; an epoch is chosen by the rows ahead, unless they are not learnt."""
         scaled = normalise(batch.context, self.normalization)
-        terms = self.weights if network.training or not self.weights[0] else (1.0, 0.0, 0.0)
+        terms = self.loss_weights if network.training or not self.loss_weights[0] else (1.0, 0.0, 0.0)
         aside = bool(terms[1] or terms[2])
         output: Output = network(
             scaled.values, scaled.observed, batch.covariates, batch.target.shape[-1], in_context=aside

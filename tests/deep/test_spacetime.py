@@ -325,7 +325,7 @@ def test_a_checkpoint_of_another_objective_is_refused_though_the_network_is_the_
     expected = f.predict(3)
     for changed, said in (
         ({"loss": "mae"}, "loss 'mse' there, 'mae' here"),
-        ({"loss_weights": (1.0, 0.0, 0.0)}, "weights"),
+        ({"loss_weights": (1.0, 0.0, 0.0)}, r"loss_weights \[1.0, 0.3, 0.0\] there"),
         ({"normalization": "last"}, "normalization 'standardize' there, 'last' here"),
         ({"width": 7}, r"other network \(width 6 there, 7 here"),
     ):
