@@ -17,6 +17,7 @@ from .._containers import FloatArray
 from ..exceptions import InputError, NumericalError
 from . import _arguments as arguments
 from . import _checkpoint as checkpoints
+from ._machine import memory_named
 from ._randomness import seeded
 from ._stand import moments_of
 from .cases import CaseBatch, Cases, alike, class_weights, held_out, is_table, labels_of, padded, sequences, weights_of
@@ -26,7 +27,6 @@ from .train import History, TrainOptions, device_of, train
 
 _AT_ONCE = 256  # cases that are answered together,
 _NUMBERS = 2**23  # and numbers in a layer, 64 MiB
-_BY_TABLE = ("n_features_in_", "feature_names_in_")
 
 
 class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -194,7 +194,8 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         arguments.check(self)
         device_of(self.device)
-        columns, cases = self._read(X, type(self)())
+        probe = type(self)()  # learns the columns of a table, so that this estimator stays as it is until all is done
+        cases = _cases(X, probe, learn=True)
         labels = labels_of(y, len(cases))
         weights = weights_of(sample_weight, len(cases))
         kept = np.flatnonzero(weights)  # a case of weight 0 is none
@@ -226,9 +227,10 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
         objective = {"normalization": self.normalization}
         history = train(network, self._loss, known, checked, self._options(seed), objective=objective, **file)
-        for name in _BY_TABLE:
+        for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        self.__dict__.update(columns)
+            if hasattr(probe, name):
+                setattr(self, name, getattr(probe, name))
         self.network_, self.history_, self.classes_ = network, history, classes
         self.centre_, self.spread_, self.n_channels_in_ = centre, spread, len(centre)
         return self
@@ -247,7 +249,8 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             In the order of `classes_`.
         """
         check_is_fitted(self)
-        cases = self._read(X, self if hasattr(self, "n_features_in_") else type(self)(), new=False)[1]
+        by_table = hasattr(self, "n_features_in_")
+        cases = _cases(X, self if by_table else type(self)(), learn=not by_table)
         if len(cases[0]) != self.n_channels_in_:
             raise InputError(
                 f"X has {len(cases[0])} channels, and {type(self).__name__} was fitted with {self.n_channels_in_}. Pass the same channels, "
@@ -257,10 +260,13 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device = next(network.parameters()).device
         lengths = np.array([rows.shape[1] for rows in cases])
         out = np.empty((len(cases), len(self.classes_)))
-        for at in alike(lengths, _AT_ONCE, _NUMBERS // network.embed.out_features):
-            scaled = [(cases[i] - self.centre_[:, None]) / self.spread_[:, None] for i in at.tolist()]
-            values, rows = (each.to(device) for each in padded(scaled, np.float64))
-            with torch.no_grad():
+        advice = (
+            f"Predicting cases of up to {lengths.max()} rows ran out of memory on {device}. Cut or thin long cases."
+        )
+        with torch.no_grad(), np.errstate(over="ignore"), memory_named(advice):
+            for at in alike(lengths, _AT_ONCE, _NUMBERS // network.embed.out_features):
+                scaled = [(cases[i] - self.centre_[:, None]) / self.spread_[:, None] for i in at.tolist()]
+                values, rows = (each.to(device) for each in padded(scaled, np.float64))
                 out[at] = self._logits(network, values, rows).softmax(1).cpu().numpy()
         if not np.isfinite(out).all():
             i = int(np.argmin(np.isfinite(out).all(axis=1)))
@@ -295,21 +301,6 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     # shared work -------------------------------------------------------------------------------------------------
 
-    def _read(self, X: Any, names: Any, new: bool = True) -> tuple[dict[str, Any], list[FloatArray]]:
-        """What an estimator `names` knows of the columns of a table, learnt anew or checked, and the cases."""
-        if not is_table(X):
-            return {}, sequences(X)
-        new = new or names is not self
-        try:
-            table = validate_data(names, X, reset=new, dtype=np.float64, ensure_all_finite=False)
-        except ValueError as error:
-            if "features as input" not in str(error):
-                raise
-            raise InputError(
-                f"{error} A table keeps its columns; pass sequences of another length as X[:, None, :]."
-            ) from error
-        return {name: getattr(names, name) for name in _BY_TABLE if hasattr(names, name)}, sequences(table)
-
     def _logits(self, network: Any, values: Tensor, lengths: Tensor) -> Tensor:
         scaled = normalise(values, self.normalization)
         logits: Tensor = network(scaled.values, scaled.observed, lengths)
@@ -333,6 +324,20 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=seed,
             progress=self.progress,
         )
+
+
+def _cases(X: Any, estimator: Any, *, learn: bool) -> list[FloatArray]:
+    """The cases of X; an estimator learns the number and the names of the columns of a table, or checks them."""
+    if not is_table(X):
+        return sequences(X)
+    try:
+        return sequences(validate_data(estimator, X, reset=learn, dtype=np.float64, ensure_all_finite=False))
+    except ValueError as error:
+        if "features as input" not in str(error):
+            raise
+        raise InputError(
+            f"{error} A table keeps its columns; pass sequences of another length as X[:, None, :]."
+        ) from error
 
 
 def _moments(cases: list[FloatArray], weights: FloatArray) -> tuple[FloatArray, FloatArray]:

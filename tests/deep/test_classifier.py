@@ -466,14 +466,19 @@ def test_what_cannot_be_predicted_is_said(fitted):
     with pytest.raises(InputError, match="Case 0 of X has no value"):
         fitted.predict([np.full((2, 5), np.nan)])
     with pytest.raises(NumericalError, match="case 1 of X"):
-        fitted.predict([np.zeros((2, 5)), np.full((2, 5), 1e308)])
+        fitted.predict([np.zeros((2, 5)), np.full((2, 5), 1.7e308)])
 
 
-def test_memory_that_runs_out_names_the_knob():
+def test_memory_that_runs_out_names_the_knob(fitted):
     c = small()
     c._loss = lambda network, batch: torch.empty(2**55)
     with pytest.raises(InputError, match=r"batch_size=32 and cases of up to 6 rows\. Lower batch_size first"):
         c.fit(GOOD, LABELS)
+    other = small()
+    vars(other).update(vars(fitted))
+    other._logits = lambda *given: torch.empty(2**55)
+    with pytest.raises(InputError, match=r"cases of up to 6 rows ran out of memory on cpu\. Cut or thin"):
+        other.predict(GOOD)
 
 
 def test_arguments_are_those_of_the_forecaster_where_they_mean_the_same():
