@@ -27,7 +27,7 @@ from ssmts.deep.scaling import NORMALIZATIONS
 from ssmts.deep.train import TrainOptions
 from ssmts.exceptions import InputError, InputTypeError, NumericalError, PersistError
 
-SMALL = {"n_layers": 1, "width": 6, "state_size": 8, "max_epochs": 3, "random_state": 0, "n_threads": 1}
+SMALL = {"n_layers": 1, "width": 6, "state_size": 8, "dropout": 0.1, "max_epochs": 3, "random_state": 0, "n_threads": 1}
 
 
 def small(**more):
