@@ -42,13 +42,18 @@ FIXED: dict[str, Any] = {
     "loss": "mse",
     "loss_weights": (1, 0, 0),
     "average": 0.95,
-    "max_epochs": 3,
     "batches_per_epoch": 60,
 }
 CANDIDATES: list[dict[str, Any]] = [
-    {"context_length": length, "learning_rate": rate, "normalization": kind}
-    for length, rate in ((336, 1e-3), (720, 4e-3))
-    for kind in ("mean", "last")
+    {"context_length": length, "learning_rate": rate, "normalization": kind, "max_epochs": epochs}
+    for length, rate, kind, epochs in (
+        (336, 1e-3, "mean", 3),
+        (336, 1e-3, "last", 3),
+        (336, 2e-3, "last", 6),
+        (720, 4e-3, "mean", 3),
+        (720, 4e-3, "last", 3),
+        (720, 2e-3, "last", 6),
+    )
 ]
 
 

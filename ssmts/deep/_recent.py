@@ -17,7 +17,7 @@ _AT_ONCE = 256
 def recent_widths(
     calibration: Calibration, windows: Windows, n_new: Sequence[int], said: Callable[[Batch, int], FloatArray]
 ) -> FloatArray:
-    """Factors of the widths of intervals, ``(n_series, C)``: 1 where no row is new.
+    """Factors of the widths of intervals by lead, ``(n_series, C, h)``: 1 where no row is new.
 
     What a forecaster would have said at a few of the rows since fit is compared with what came. It is a function of the rows that are
     kept, so that many rows at once and one after the other give the same.
@@ -37,7 +37,7 @@ def recent_widths(
     Gibbs and Candes (2021), Adaptive conformal inference under distribution shift, NeurIPS, for the idea that what comes sets the width;
     here the size of errors does, which a few of them tell better than whether they were inside.
     """
-    wider = np.ones((len(n_new), windows.y[0].shape[1]))
+    wider = np.ones((len(n_new), windows.y[0].shape[1], windows.horizon))
     series, rows = [], []
     for i, n in enumerate(n_new):
         back = _spread(n)

@@ -34,7 +34,7 @@ class Calibration(NamedTuple):
     )
     n_origins: int | None = None  # at how many times the errors were made that the widths are from
     common: float = 1.0  # share of their mean square that series have in common
-    usual: float = 1.0  # mean of `misses` of those errors
+    usual: FloatArray | float = 1.0  # (h,), mean of `misses` of those errors
 
     def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
         """Factors of leads, counted from 1; beyond the trained horizon they grow with the root of the lead, as those of a random walk."""
@@ -44,7 +44,7 @@ class Calibration(NamedTuple):
         return factor
 
     def adapted(self, missed: FloatArray, n_rows: int) -> FloatArray:
-        """How much wider intervals have to be than they were, of each column, once the values of `n_rows` rows more are known.
+        """How much wider intervals have to be than they were, ``(C, h)``, once the values of `n_rows` rows more are known.
 
         Parameters
         ----------
@@ -56,22 +56,19 @@ class Calibration(NamedTuple):
         Notes
         -----
         Origins of the last `RECENT` horizons count alike, whether they are of the rows that the widths are from or of later ones, which
-        take their places one by one. What they show is averaged over leads: a lead by itself has few independent errors.
+        take their places one by one. A lead by itself has few errors that do not overlap, so its neighbours speak with it.
         """
         h = missed.shape[-1]
         known = ~np.isnan(missed)
-        seen = known.sum(axis=(0, 2))
-        mean = np.nansum(missed, axis=(0, 2)) / np.maximum(seen, 1)
-        told = n_rows * seen / known[:, 0].size  # origins, were all their leads known
+        share = _near(known.mean(axis=0), h)
+        mean = _near(np.where(known, missed, 0.0).mean(axis=0), h) / np.maximum(share, 1e-9)
+        told = n_rows * share
         before = max(RECENT * h - n_rows, 0)
         if self.n_origins is not None:
             before = min(before, self.n_origins)
-        weight = told / np.maximum(told + before, 1e-9)
-        wider: FloatArray = 1 + weight * (mean / self.usual - 1)
+        wider: FloatArray = 1 + told / np.maximum(told + before, 1e-9) * (mean / self.usual - 1)
         if self.n_origins is not None:
-            middle = (h + 1) / 2
-            wider = wider * _doubt(self.n_origins + told, middle, self.common)
-            wider = wider / _doubt(self.n_origins, middle, self.common)
+            wider = wider * _doubt(self.n_origins + told, self.common) / _doubt(self.n_origins, self.common)
         return wider
 
     def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: npt.NDArray[np.int64]) -> FloatArray:
@@ -112,10 +109,9 @@ def calibrate(
 
     Notes
     -----
-    A few times say little about others however many series there are, as far as these err together; and errors `lead` rows ahead overlap,
-    so that n times in a row hold n / lead independent ones. Of the width, the common share grows by the ratio of the last decile of
-    Student's t with so many degrees of freedom to that of a normal, as for a deviation that is estimated from so many values. What is
-    common is measured: the mean product of errors of two series at the same time.
+    A few times say little about others however many series there are, as far as these err together. Of the width, the common share grows
+    by the ratio of the last decile of Student's t with so many degrees of freedom to that of a normal, as for a deviation that is
+    estimated from so many values. What is common is measured: the mean product of errors of two series at the same time.
 
     References
     ----------
@@ -139,10 +135,10 @@ def calibrate(
         missed = misses(values, target) * np.sign(target - values[..., _MIDDLE])
         n = len(np.unique(origins)) if n_origins is None else n_origins
         found = found._replace(n_origins=n, common=_common(missed, origins))
-        found = found._replace(factor=found.factor * _doubt(n, leads, found.common))
+        found = found._replace(factor=found.factor * _doubt(n, found.common))
         values = found.quantiles(centre, quantiles, leads)
-    missed = misses(values, target)
-    return found._replace(usual=float(np.nanmean(missed)) if np.isfinite(missed).any() else 1.0)
+    usual = _near(_by_lead(misses(values, target).reshape(-1, h), np.nanmean), h)
+    return found._replace(usual=np.maximum(usual, 1e-9))
 
 
 def misses(values: FloatArray, target: FloatArray) -> FloatArray:
@@ -183,10 +179,9 @@ def _common(error: FloatArray, origins: IntArray) -> float:
     return float(np.clip((total**2 - square).sum() / pairs / (square.sum() / count.sum()), 0.0, 1.0))
 
 
-def _doubt(n_origins: int | FloatArray, lead: float | IntArray, common: float) -> FloatArray:
+def _doubt(n_origins: int | FloatArray, common: float) -> FloatArray:
     """How much wider a width is for being estimated; see the notes of `calibrate`."""
-    independent = np.maximum(np.asarray(n_origins) / lead, 1.0)
-    ratio: FloatArray = np.sqrt(1 - common + common * (stdtrit(independent, 0.9) / ndtri(0.9)) ** 2)
+    ratio: FloatArray = np.sqrt(1 - common + common * (stdtrit(n_origins, 0.9) / ndtri(0.9)) ** 2)
     return ratio
 
 
@@ -213,4 +208,10 @@ def _by_lead(values: FloatArray, statistic: object) -> FloatArray:
 def _smooth(values: FloatArray, h: int) -> FloatArray:
     """Mean over the neighbouring leads, an eighth of the horizon."""
     smoothed: FloatArray = np.maximum(uniform_filter1d(values, size=1 + 2 * (h // 16), mode="nearest"), 1e-9)
+    return smoothed
+
+
+def _near(values: FloatArray, h: int) -> FloatArray:
+    """Mean over the neighbouring leads, half of the horizon."""
+    smoothed: FloatArray = uniform_filter1d(values, size=1 + 2 * (h // 4), mode="nearest", axis=-1)
     return smoothed

@@ -238,8 +238,9 @@ class DeepForecaster(BaseForecaster):
         found = np.concatenate(parts)
         looks = Windows(rows, known, self.context_length_, self.horizon)
         wider = recent_widths(self.calibration_, looks, [stand.n_new for stand in stands], self._said)
+        wider = wider[..., np.minimum(np.arange(horizon), self.horizon - 1), None]
         middle = found[..., _MIDDLE, None]
-        widened: FloatArray = middle + wider[:, :, None, None] * (found - middle)
+        widened: FloatArray = middle + wider * (found - middle)
         return widened
 
     def _from_states(self, stands: Sequence[Stand], batch: Batch, horizon: int) -> FloatArray:

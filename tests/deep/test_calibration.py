@@ -50,13 +50,13 @@ def student(n):
     return stats.t(n).ppf(0.9) / stats.norm.ppf(0.9)
 
 
-def test_few_origins_of_one_series_widen_as_students_t_with_the_errors_that_do_not_overlap():
+def test_few_origins_of_one_series_widen_as_students_t():
     centre, target = windows(4, n=50)
     plain = calibrate(centre, None, target)
-    few = calibrate(centre, None, target, np.arange(50))
+    few = calibrate(centre, None, target, np.arange(50), 3)
     assert few.common == 1
-    np.testing.assert_allclose(few.factor / plain.factor, [student(50 / lead) for lead in LEADS])
-    many = calibrate(centre, None, target, np.arange(50), 100_000)
+    np.testing.assert_allclose(few.factor / plain.factor, student(3))
+    many = calibrate(centre, None, target, np.arange(50), 10_000)
     np.testing.assert_allclose(many.factor, plain.factor, rtol=1e-3)
 
 
@@ -69,7 +69,7 @@ def test_what_series_have_in_common_is_measured_and_widens_alone(share):
     centre = np.zeros((8000, *size[1:]))
     plain, found = calibrate(centre, None, error), calibrate(centre, None, error, origins, 6)
     assert found.common == pytest.approx(share, abs=0.05)
-    expected = [np.sqrt(1 - share + share * student(max(6 / lead, 1)) ** 2) for lead in LEADS]
+    expected = np.sqrt(1 - share + share * student(6) ** 2)
     np.testing.assert_allclose(found.factor / plain.factor, expected, rtol=0.06)
 
 
@@ -94,15 +94,26 @@ def test_widths_follow_the_errors_of_new_rows_as_far_as_these_outweigh_what_was_
     found = calibrate(centre, None, target, np.arange(3000))
     values = found.quantiles(centre, None, LEADS)
     missed = misses(values, target)
-    assert np.nanmean(missed) == pytest.approx(found.usual)
-    np.testing.assert_allclose(found.adapted(missed, 96), 1.0, atol=0.02)
+    np.testing.assert_allclose(found.usual, np.nanmean(missed), rtol=0.05)
+    np.testing.assert_allclose(found.adapted(missed, 96), 1.0, atol=0.03)
     doubled = misses(values, centre + 2 * (target - centre))
-    full = np.nanmean(doubled) / found.usual
-    np.testing.assert_allclose(found.adapted(doubled, 96), full, rtol=0.02)  # 96 rows are all that counts
-    np.testing.assert_allclose(found.adapted(doubled, 24), 1 + (full - 1) / 4, rtol=0.02)
+    full = np.nanmean(doubled) / np.nanmean(missed)
+    np.testing.assert_allclose(found.adapted(doubled, 96), full, rtol=0.05)  # 96 rows are all that counts
+    np.testing.assert_allclose(found.adapted(doubled, 24), 1 + (full - 1) / 4, rtol=0.03)
     few = found._replace(n_origins=13)
-    np.testing.assert_allclose(few.adapted(doubled, 13), (1 + (full - 1) / 2) * student(4) / student(2), rtol=0.02)
-    np.testing.assert_allclose(few._replace(common=0.0).adapted(doubled, 13), 1 + (full - 1) / 2, rtol=0.02)
+    half = 1 + (full - 1) / 2
+    np.testing.assert_allclose(few.adapted(doubled, 13), half * student(26) / student(13), rtol=0.04)
+    np.testing.assert_allclose(few._replace(common=0.0).adapted(doubled, 13), half, rtol=0.04)
+
+
+def test_leads_that_are_not_known_yet_stay_as_they_were():
+    centre, target = windows(8)
+    found = calibrate(centre, None, target, np.arange(3000))
+    values = found.quantiles(centre, None, LEADS)
+    doubled = misses(values, centre + 2 * (target - centre))
+    wider = found.adapted(np.where(LEADS < 4, doubled, np.nan), 48)
+    assert (wider[:, :3] > 1.3).all()
+    np.testing.assert_allclose(wider[:, 7:], 1.0, rtol=1e-3)
 
 
 def test_new_rows_without_a_value_change_no_width():
@@ -110,5 +121,5 @@ def test_new_rows_without_a_value_change_no_width():
     found = calibrate(centre, None, target, np.arange(8), 50)
     missed = misses(found.quantiles(centre, None, LEADS), np.where(np.arange(2)[:, None], 3.0, np.nan) + centre)
     wider = found.adapted(missed, 96)
-    assert wider[0] == pytest.approx(1.0)
-    assert wider[1] != pytest.approx(1.0)
+    np.testing.assert_allclose(wider[0], 1.0)
+    assert (np.abs(wider[1] - 1) > 0.1).all()
