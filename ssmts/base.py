@@ -73,6 +73,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+    # Covariates of absent rows: any number will do where they add to a value that is missing, too. Models whose states they move take NaN.
+    _absent: ClassVar[float] = 0.0
     freq: Any
     target_transform: Any
 
@@ -115,7 +117,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         InputError, InputTypeError
             Stamps, values or shapes that cannot be used; the message names the place. What was fitted before stays.
         """
-        form, panel = read_training(X, y, freq=self.freq, irregular=self.capabilities.irregular)
+        form, panel = read_training(X, y, freq=self.freq, irregular=self.capabilities.irregular, absent=self._absent)
         maps = None
         scaled = panel
         if self.target_transform is not None:
@@ -204,10 +206,10 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         known = Known(self.form_, self.rows_, self.last_, self.trained_until_, self.scale_, self.maps_)
         news = quick_new(known.form, X, known.last) if y is None else None
         if news is None and self.capabilities.unseen:
-            form, last, news = read_grown(known.form, X, y, known.last)
+            form, last, news = read_grown(known.form, X, y, known.last, self._absent)
             known = known if form is known.form else known.joined(form, last, news, self.target_transform)
         elif news is None:
-            news = read_new(known.form, X, y, known.last)
+            news = read_new(known.form, X, y, known.last, self._absent)
         news = [replace(new, y=known.on_model_scale(new)) for new in news] if known.maps is not None else news
         changed = self._update(news)
         self.__dict__.update(changed)
@@ -306,6 +308,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         y, given = self._model_rows(series), None if self.rows_.X is None else self.rows_.X[series]
         if self.rows_.at is not None:  # other stamps than those of the rows are missing rows
             at, y, given = rows_among(at, y, given, steps, X)
+        elif given is not None and X is not None:  # an absent row has the covariates that it is asked with
+            here = np.searchsorted(at, steps)
+            silent = np.isnan(y[here]).all(axis=1)
+            given = given.copy()
+            given[here[silent]] = X[silent]
         mean, variance = (
             self._one_step(series, y, given) if self.rows_.at is None else self._one_step_at(series, at, y, given)
         )

@@ -46,10 +46,12 @@ from .exceptions import FutureRowsError, InputError, InputTypeError, TimeIndexEr
 __all__ = ["Form", "Long", "Panel", "Rows", "SeriesRows", "read_future", "read_new", "read_training"]
 
 
-def read_training(X: Any, y: Any = None, *, freq: Any = None, irregular: bool = False) -> tuple[Form, Panel]:
+def read_training(
+    X: Any, y: Any = None, *, freq: Any = None, irregular: bool = False, absent: float = 0.0
+) -> tuple[Form, Panel]:
     """Read what `fit` was given: covariates and target, the target alone, or a long frame.
 
-    With `irregular`, stamps without a frequency are taken as they are.
+    With `irregular`, stamps without a frequency are taken as they are. `absent` is what covariates are in rows that are not there.
     """
     if is_long(X):
         if y is not None:
@@ -69,7 +71,7 @@ def read_training(X: Any, y: Any = None, *, freq: Any = None, irregular: bool = 
         s = steps[positions]
         ys.append(placed(axis, target.values, positions, s, s[0], np.nan))
         if covariates is not None:
-            Xs.append(placed(axis, covariates.values, positions, s, s[0], 0.0))
+            Xs.append(placed(axis, covariates.values, positions, s, s[0], absent))
         start.append(s[0])
     form = Form(
         kind=target.kind,
@@ -100,12 +102,12 @@ def refuse_silent(form: Form, series: int, values: FloatArray) -> None:
             raise InputError(f"y{form.label(series)}{which} is NaN throughout; there is nothing to learn from.")
 
 
-def read_new(form: Form, X: Any, y: Any, last: Steps) -> list[SeriesRows]:
-    """Read new rows of `update`: each series goes on after its own last row, absent rows become NaN."""
-    return _news(form, *_new_tables(form, X, y), last)
+def read_new(form: Form, X: Any, y: Any, last: Steps, absent: float = 0.0) -> list[SeriesRows]:
+    """Read new rows of `update`: each series goes on after its own last row, absent rows become NaN, their covariates `absent`."""
+    return _news(form, *_new_tables(form, X, y), last, absent)
 
 
-def read_grown(form: Form, X: Any, y: Any, last: Steps) -> tuple[Form, Steps, list[SeriesRows]]:
+def read_grown(form: Form, X: Any, y: Any, last: Steps, absent: float = 0.0) -> tuple[Form, Steps, list[SeriesRows]]:
     """As `read_new`, but series that fit has not seen join the form, and end before their first row."""
     target, covariates = _new_tables(form, X, y)
     if form.keys is not None and target.keys is not None and target.time is not None and form.axis.regular:
@@ -115,7 +117,7 @@ def read_grown(form: Form, X: Any, y: Any, last: Steps) -> tuple[Form, Steps, li
             before = [int(form.axis.steps(target.time.take(rows))[0]) - 1 for _, rows in joined]
             form = replace(form, keys=(*form.keys, *(key for key, _ in joined)))
             last = np.concatenate([last, np.array(before, dtype=last.dtype)])
-    return form, last, _news(form, target, covariates, last)
+    return form, last, _news(form, target, covariates, last, absent)
 
 
 def _new_tables(form: Form, X: Any, y: Any) -> tuple[Table, Table | None]:
@@ -137,7 +139,7 @@ def _new_tables(form: Form, X: Any, y: Any) -> tuple[Table, Table | None]:
     return target, covariates
 
 
-def _news(form: Form, target: Table, covariates: Table | None, last: Steps) -> list[SeriesRows]:
+def _news(form: Form, target: Table, covariates: Table | None, last: Steps, absent: float) -> list[SeriesRows]:
     if form.kind == "long":
         check_features(form, covariates, "The long frame")
     refuse_missing(covariates)
@@ -153,7 +155,7 @@ def _news(form: Form, target: Table, covariates: Table | None, last: Steps) -> l
             raise TimeIndexError(
                 f"update got rows from {first}, but the state{form.label(series)} stands at {end}. Pass later rows only."
             )
-        X_rows = None if covariates is None else placed(form.axis, covariates.values, positions, s, after + 1, 0.0)
+        X_rows = None if covariates is None else placed(form.axis, covariates.values, positions, s, after + 1, absent)
         rows = placed(form.axis, values, positions, s, after + 1, np.nan)
         news.append(SeriesRows(series, rows, X_rows, None if form.axis.regular else s))
     return news

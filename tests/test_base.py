@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from ssmts import InnovationDetector, Naive
+from ssmts import ARIMAForecaster, InnovationDetector, Naive, StructuralForecaster
 from ssmts.exceptions import InputError, InputTypeError, SsmtsError, TimeIndexError
 
 DAYS = pd.date_range("2024-01-01", periods=8, name="day")
@@ -47,6 +47,19 @@ def test_an_array_of_covariates_does_not_say_when():
     with pytest.raises(InputError, match="set_output"):
         f.update(X[6:].to_numpy(), Y[6:])
     assert f.update(X[6:], Y[6:].to_numpy()).last_[0] == 7
+
+
+@pytest.mark.parametrize("forecaster", [StructuralForecaster(), ARIMAForecaster()])
+def test_absent_rows_are_missing_values_and_have_the_covariates_that_they_are_asked_with(forecaster):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"u": 50 + rng.normal(size=80)}, pd.date_range("2024-01-01", periods=80))
+    y = 3 * X["u"] + 0.1 * rng.normal(size=80)
+    there = np.ones(80, dtype=bool)
+    there[[30, 31, 64]] = False
+    absent = forecaster.fit(X[there][:60], y[there][:60]).update(X[there][60:], y[there][60:]).predict(X[28:34])
+    missing = forecaster.fit(X[:62], y.where(there)[:62]).update(X[62:], y.where(there)[62:]).predict(X[28:34])
+    np.testing.assert_allclose(absent, missing, rtol=1e-6)
+    assert abs(absent - y[28:34]).max() < 1
 
 
 @pytest.mark.parametrize("zone", [datetime.UTC, ZoneInfo("UTC"), "UTC"])

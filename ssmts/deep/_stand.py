@@ -19,7 +19,7 @@ class Stand(NamedTuple):
     """Where a series stands: its last rows, or the state of a recurrent network."""
 
     rows: FloatArray  # (at most a context and what `recent_widths` looks at, C), on the model's scale
-    X: FloatArray | None  # (as many, F)
+    X: FloatArray | None  # (as many, F), NaN in absent rows
     state: tuple[Any, ...] | None  # arrays, where normalisation is causal
     latest: FloatArray  # (C,), last observed values, NaN without any
     n_new: int  # rows since fit, or since there was a context; less than 0 before
@@ -59,6 +59,18 @@ def moments_of(
         centre.append(np.ldexp(mean, exponent))
         spread.append(np.where(told, np.ldexp(deviation, exponent), 1.0))
     return np.array(centre), np.array(spread)
+
+
+def covariates(rows: FloatArray, centre: FloatArray, spread: FloatArray) -> npt.NDArray[np.float32]:
+    """Covariates in z-scores and single precision; those of an absent row, which are NaN, are the mean.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_times, F)
+    centre, spread : ndarray, shape (F,)
+    """
+    found: npt.NDArray[np.float32] = np.nan_to_num(single(rows, centre, spread, "X"))
+    return found
 
 
 def single(rows: FloatArray, centre: FloatArray, spread: FloatArray, name: str) -> npt.NDArray[np.float32]:

@@ -23,7 +23,7 @@ from . import _arguments as arguments
 from . import _checkpoint as checkpoints
 from ._randomness import seeded
 from ._recent import recent_widths
-from ._stand import Stand, moments_of, nothing, single
+from ._stand import Stand, covariates, moments_of, nothing, single
 from .calibration import RECENT, Calibration, calibrate
 from .losses import LEVELS, Head, Normal, Objective, head
 from .scaling import normalise
@@ -55,6 +55,8 @@ class DeepForecaster(BaseForecaster):
     capabilities: ClassVar[Capabilities] = cast(
         Any, Depends(_CAPABILITIES, lambda f: replace(_CAPABILITIES, recurrent=f.normalization == "none"))
     )
+
+    _absent = np.nan  # left out of moments, and the mean in windows
 
     context_length: Any
     horizon: int
@@ -105,7 +107,7 @@ class DeepForecaster(BaseForecaster):
         x_centre, x_spread, X = np.zeros(n_covariates), np.ones(n_covariates), None
         if n_covariates and panel.X is not None:
             x_centre, x_spread = (each[0] for each in moments_of([np.concatenate(panel.X)]))
-            X = [single(rows, x_centre, x_spread, "X") for rows in panel.X]
+            X = [covariates(rows, x_centre, x_spread) for rows in panel.X]
         known, held = self._split(y, X, length)
         said = head(self.loss)
         with seeded(seed):
@@ -282,7 +284,7 @@ class DeepForecaster(BaseForecaster):
         return single(rows, self.centre_[series], self.spread_[series], "y")
 
     def _known(self, X: FloatArray) -> Any:
-        return single(X, self.x_centre_, self.x_spread_, "X")
+        return covariates(X, self.x_centre_, self.x_spread_)
 
     def _moved(self, series: int, stand: Stand, y: FloatArray, X: FloatArray | None) -> Stand:
         """Where a series stands after more rows."""

@@ -227,6 +227,31 @@ def test_covariates_known_in_advance_matter():
     assert len(before) == 8
 
 
+@pytest.mark.parametrize("normalization", ["standardize", "none"])
+def test_absent_rows_have_the_mean_of_the_covariates_and_do_not_count_in_it(normalization):
+    y = wave(160)
+    X = pd.DataFrame(
+        {"u": 1000 + np.random.default_rng(0).normal(size=166)}, pd.date_range(y.index[0], periods=166, freq="h")
+    )
+    there = np.ones(160, dtype=bool)
+    there[[40, 41, 90]] = False
+    there[122:130] = False
+    f = small(normalization=normalization).fit(X[:120][there[:120]], y[:120][there[:120]])
+    np.testing.assert_allclose(f.x_centre_, X[:120][there[:120]].mean())
+    np.testing.assert_allclose(f.x_spread_, X[:120][there[:120]].std(ddof=0))
+    filled = clone(f)
+    filled.__dict__.update(f.__dict__)
+    f.update(X[120:160][there[120:]], y[120:][there[120:]])
+    filled.update(X[120:160].where(there[120:, None], f.x_centre_[0]), y[120:].where(there[120:]))
+    same_rows = (each.forecast(X[160:]).to_frame() for each in (f, filled))
+    np.testing.assert_allclose(*same_rows, rtol=1e-6)
+    changed = X[30:60].copy()
+    changed.iloc[10] = 1002.0
+    within = f.predict(X[30:60])  # absent rows are asked with covariates of their own
+    assert np.isfinite(within).all()
+    assert within.iloc[10] != f.predict(changed).iloc[10]
+
+
 def test_in_sample_predictions_look_back_only():
     y = wave()
     f = small(loss="gaussian").fit(y)
