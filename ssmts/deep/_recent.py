@@ -12,6 +12,7 @@ from .windows import Batch, Windows
 
 _LOOKS = 16  # origins that are looked at: with 32 coverage on validation rows is the same to half a percent
 _AT_ONCE = 256
+_KNOWN = 0.5  # share of the rows of a context that has values, at least
 
 
 def recent_widths(
@@ -19,7 +20,8 @@ def recent_widths(
 ) -> FloatArray:
     """Factors of the widths of intervals by lead, ``(n_series, C, h)``: 1 where no row is new.
 
-    What a forecaster would have said at a few of the rows since fit is compared with what came. It is a function of the rows that are
+    What a forecaster would have said at a few of the rows since fit is compared with what came, except where a gap left less than half of
+    its window: what is said after a gap is worse, and says nothing of later. It is a function of the rows that are
     kept, so that many rows at once and one after the other give the same.
 
     Parameters
@@ -48,8 +50,11 @@ def recent_widths(
         return wider
     missed = []
     for start in range(0, len(at), _AT_ONCE):
-        batch = windows.batch_at(which[start : start + _AT_ONCE], at[start : start + _AT_ONCE])
-        missed.append(misses(said(batch, windows.horizon), batch.target.numpy().astype(float)))
+        each = slice(start, start + _AT_ONCE)
+        batch = windows.batch_at(which[each], at[each])
+        far = misses(said(batch, windows.horizon), batch.target.numpy().astype(float))
+        known = (~batch.context.isnan()).sum(-1).numpy() / np.minimum(at[each], windows.context_length)[:, None]
+        missed.append(np.where(known[..., None] < _KNOWN, np.nan, far))
     for i, mine in zip(np.unique(which), np.split(np.concatenate(missed), np.flatnonzero(np.diff(which)) + 1)):
         wider[i] = calibration.adapted(mine, n_new[i])
     return wider

@@ -24,7 +24,8 @@ class Calibration(NamedTuple):
     """Widths of intervals.
 
     With `shape`, the network spoke of the centre only, and quantiles are ``centre + factor * shape``. Without, quantiles that the
-    network gave are moved away from their median by the factor.
+    network gave are moved away from their median by the factor; beyond the trained horizon those of its last lead, as what a network
+    says there of widths was never learnt and fades.
     """
 
     factor: FloatArray  # (h,), by lead
@@ -56,30 +57,34 @@ class Calibration(NamedTuple):
         Notes
         -----
         Origins of the last `RECENT` horizons count alike, whether they are of the rows that the widths are from or of later ones, which
-        take their places one by one. A lead by itself has few errors that do not overlap, so its neighbours speak with it.
+        take their places one by one unless they have no value. A lead by itself has few errors that do not overlap, so its neighbours
+        speak with it.
         """
         h = missed.shape[-1]
         known = ~np.isnan(missed)
         share = _near(known.mean(axis=0), h)
         mean = _near(np.where(known, missed, 0.0).mean(axis=0), h) / np.maximum(share, 1e-9)
         told = n_rows * share
-        before = max(RECENT * h - n_rows, 0)
+        before = np.maximum(RECENT * h - n_rows * known.any(axis=-1, keepdims=True).mean(axis=0), 0.0)
         if self.n_origins is not None:
-            before = min(before, self.n_origins)
+            before = np.minimum(before, self.n_origins)
         wider: FloatArray = 1 + told / np.maximum(told + before, 1e-9) * (mean / self.usual - 1)
         if self.n_origins is not None:
             wider = wider * _doubt(self.n_origins + told, self.common) / _doubt(self.n_origins, self.common)
         return wider
 
     def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: npt.NDArray[np.int64]) -> FloatArray:
-        """Quantiles at `LEVELS`, last axis, of centres ``(B, C, n)`` or of quantiles ``(B, n_levels, C, n)`` of the network."""
+        """Quantiles at `LEVELS`, last axis, of centres ``(B, C, n)`` or of quantiles ``(B, n_levels, C, n)`` of the network.
+
+        `leads` are 1 to n.
+        """
         factor = self.at(leads)[:, None]
         if self.shape is not None:
             return centre[..., None] + factor * self.shape
         assert quantiles is not None
         given = np.moveaxis(quantiles, 1, -1)
         middle = given[..., _MIDDLE, None]
-        return middle + factor * (given - middle)
+        return middle + factor * (given - middle)[..., np.minimum(leads, len(self.factor)) - 1, :]
 
 
 def calibrate(

@@ -44,7 +44,8 @@ def normalise(context: Tensor, kind: Normalization) -> Scaled:
     Returns
     -------
     Scaled
-        A window without any value has location 0 and scale 1: of a series in z-scores, its mean and standard deviation.
+        A window without any value has location 0 and scale 1: of a series in z-scores, its mean and standard deviation. One value
+        alone says nothing of a scale, which is 1 then, too.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def normalise(context: Tensor, kind: Normalization) -> Scaled:
         if kind == "standardize":
             square = torch.where(seen, context - location, 0.0).square().sum(-1, keepdim=True)
             deviation = (square / count.clamp_min(1)).sqrt().clamp_min(_LEAST_SCALE)
-            scale = torch.where(count > 0, deviation, 1.0)
+            scale = torch.where(count > 1, deviation, 1.0)
     values = torch.where(torch.isnan(values), torch.zeros_like(values), (values - location) / scale)
     return Scaled(values, observed, location, scale)
 

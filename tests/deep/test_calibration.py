@@ -123,3 +123,24 @@ def test_new_rows_without_a_value_change_no_width():
     wider = found.adapted(missed, 96)
     np.testing.assert_allclose(wider[0], 1.0)
     assert (np.abs(wider[1] - 1) > 0.1).all()
+
+
+def test_a_few_values_after_a_gap_count_as_a_few():
+    centre, target = windows(9)
+    found = calibrate(centre, None, target, np.arange(3000))
+    doubled = misses(found.quantiles(centre, None, LEADS), centre + 2 * (target - centre))
+    after_gap = np.where(np.arange(3000)[:, None, None] < 2250, np.nan, doubled)
+    np.testing.assert_allclose(found.adapted(after_gap, 96), found.adapted(doubled, 24), rtol=0.03)
+
+
+def test_beyond_the_horizon_quantiles_are_those_of_the_last_lead_about_their_own_median():
+    centre, target = windows(10)
+    shape = np.array(stats.norm.ppf(LEVELS))
+    given = centre[:, None] + shape[:, None, None] * np.sqrt(LEADS)
+    found = calibrate(centre[..., :3], given[..., :3], target[..., :3])
+    fading = centre[:, None] + shape[:, None, None] / LEADS
+    fading[..., :3] = given[..., :3]
+    values = found.quantiles(centre, fading, LEADS)
+    np.testing.assert_allclose(values[..., MIDDLE], centre)
+    spread = values - values[..., MIDDLE, None]
+    np.testing.assert_allclose(spread[:, :, 3:], spread[:, :, 2:3] * np.sqrt(LEADS[3:] / 3)[:, None], atol=1e-12)

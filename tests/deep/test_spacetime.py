@@ -133,8 +133,24 @@ def test_every_loss_gives_a_distribution_that_grows_beyond_the_horizon(loss):
     assert factor[1] == pytest.approx(2 * factor[0])
     q = f.predict_quantiles(4, q=LEVELS[:3])
     assert (q.diff(axis=1).iloc[:, 1:] >= 0).all().all()
+    wide = frame["hi-80"] - frame["lo-80"]  # what is said of widths beyond the horizon is not learnt, and not asked for
+    np.testing.assert_allclose(wide[8:], wide.iloc[7] * np.sqrt(np.arange(9, 31) / 8), rtol=1e-5)
     with pytest.raises(InputError):
         f.sample(3)
+
+
+@pytest.mark.parametrize("normalization", ["standardize", "none"])
+def test_intervals_after_a_gap_are_about_as_wide_as_before_it(normalization):
+    y = wave(600)
+    f = small(normalization=normalization, max_epochs=8, batches_per_epoch=30).fit(y[:400])
+    f.update(y[400:440])
+    width = f.forecast(8).interval(80).diff(axis=1).iloc[:, 1].mean()
+    f.update(y[440:540] * np.nan)
+    assert np.isfinite(f.forecast(8).interval(80)).all().all()
+    f.update(y[540:541])  # one value says nothing of a scale
+    assert f.forecast(8).interval(80).diff(axis=1).iloc[:, 1].mean() > 0.5 * width
+    f.update(y[541:570])
+    assert 0.5 * width < f.forecast(8).interval(80).diff(axis=1).iloc[:, 1].mean() < 2 * width
 
 
 def test_scale_and_height_do_not_matter():
