@@ -184,7 +184,7 @@ def labels_of(y: Any, n_cases: int) -> npt.NDArray[Any]:
     Raises
     ------
     InputError
-        Of another number, or missing; scikit-learn's ValueError for what is no class.
+        Of another number, or missing.
     """
     if y is None:
         raise InputError("SpaceTimeClassifier requires y to be passed, but the target y is None. Pass a label a case.")
@@ -200,8 +200,37 @@ def labels_of(y: Any, n_cases: int) -> npt.NDArray[Any]:
         raise InputError(
             f"y has no label for {missing.sum()} cases, first case {int(np.argmax(missing))}. Leave such cases out of X and y."
         )
-    check_classification_targets(labels)
     return np.asarray(labels)
+
+
+def classes_of(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
+    """Sorted classes, and the number of that of each case.
+
+    Parameters
+    ----------
+    labels : array, shape (n_cases,)
+
+    Raises
+    ------
+    InputTypeError
+        Labels that have no order.
+    InputError
+        One class only; scikit-learn's ValueError for what is no class.
+    """
+    try:
+        check_classification_targets(labels)
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels.tolist()})
+        raise InputTypeError(
+            f"y has labels of the kinds {', '.join(kinds)}, which have no order. Pass labels of one kind."
+        ) from error
+    if len(classes) < 2:
+        raise InputError(
+            f"y holds only one class, {classes.tolist()[0]!r}, in the cases with a weight above 0 (n_samples = {len(labels)}). "
+            "Pass cases of two classes or more."
+        )
+    return classes, codes
 
 
 def weights_of(sample_weight: Any, n_cases: int) -> FloatArray:
@@ -259,14 +288,17 @@ def class_weights(asked: Any, classes: npt.NDArray[Any], codes: IntArray, weight
     unknown = [label for label in asked if label not in classes.tolist()]
     if unknown:
         raise InputError(f"class_weight has the labels {unknown}, which y has not; y has {classes.tolist()}.")
-    found = np.array([float(asked.get(label, 1.0)) for label in classes.tolist()])
+    try:
+        found = np.array([float(asked.get(label, 1.0)) for label in classes.tolist()])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"class_weight must give each label a number; received {asked!r}.") from error
     if not np.isfinite(found).all() or (found < 0).any() or not found.any():
         raise InputError(f"class_weight must be 0 or more, and not 0 for all classes; received {asked!r}.")
     return found
 
 
 def held_out(codes: IntArray, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which cases validate: of each class this share, rounded, and never the last one.
+    """Which cases validate: of each class this share, rounded, and never the last one that is there.
 
     Parameters
     ----------
@@ -274,18 +306,28 @@ def held_out(codes: IntArray, share: float, seed: int) -> npt.NDArray[np.bool_]:
         Numbers of the cases' classes.
     share : float
     seed : int
+
+    Raises
+    ------
+    InputError
+        A share that is no case of any class.
     """
     rng = np.random.default_rng([seed, 3])
     held = np.zeros(len(codes), dtype=bool)
     for code in np.unique(codes):
         members = rng.permutation(np.flatnonzero(codes == code))
         held[members[: min(round(share * len(members)), len(members) - 1)]] = True
+    if share and not held.any():
+        raise InputError(
+            f"validation takes a share of {share:.2g} of each class, which is no case of any of them: the largest has "
+            f"{np.bincount(codes).max()}. Pass more, or None."
+        )
     return held
 
 
 def _is_list(X: Any) -> bool:
-    """Whether X is a list of arrays, of lengths of their own."""
-    if isinstance(X, np.ndarray):
+    """Whether X is a list of arrays, of lengths of their own; also an array or a Series of arrays."""
+    if isinstance(X, np.ndarray | pd.Series):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(each) for each in X)
     return isinstance(X, list | tuple) and any(hasattr(each, "shape") for each in X)
 

@@ -20,7 +20,19 @@ from . import _checkpoint as checkpoints
 from ._machine import memory_named
 from ._randomness import seeded
 from ._stand import moments_of
-from .cases import CaseBatch, Cases, alike, class_weights, held_out, is_table, labels_of, padded, sequences, weights_of
+from .cases import (
+    CaseBatch,
+    Cases,
+    alike,
+    class_weights,
+    classes_of,
+    held_out,
+    is_table,
+    labels_of,
+    padded,
+    sequences,
+    weights_of,
+)
 from .network import ClassificationNetwork
 from .scaling import Normalization, normalise
 from .train import History, TrainOptions, device_of, train
@@ -201,12 +213,7 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = weights_of(sample_weight, len(cases))
         kept = np.flatnonzero(weights)  # a case of weight 0 is none
         cases, labels, weights = [cases[i] for i in kept.tolist()], labels[kept], weights[kept]
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise InputError(
-                f"y holds only one class, {classes.tolist()[0]!r}, in the cases with a weight above 0 (n_samples = {len(labels)}). "
-                "Pass cases of two classes or more."
-            )
+        classes, codes = classes_of(labels)
         share = arguments.validation_share(self.validation, np.bincount(codes))
         cost = weights * class_weights(self.class_weight, classes, codes, weights)[codes]
         centre, spread = _moments(cases, weights)

@@ -230,7 +230,7 @@ def test_one_channel_is_the_same_in_every_container():
     boxed = np.empty(30, dtype=object)
     boxed[:] = list(X)
     np.testing.assert_allclose(table.predict_proba(X[:, None]), want, atol=1e-12)
-    tables, others = (frame, X.tolist()), (X[:, None, :], list(X), [x[None] for x in X], boxed)
+    tables, others = (frame, X.tolist()), (X[:, None, :], list(X), [x[None] for x in X], boxed, pd.Series(list(X)))
     for cases in (*tables, *others):
         c = small().fit(cases, pd.Series(y))
         np.testing.assert_allclose(c.predict_proba(cases), want, atol=1e-12)
@@ -393,6 +393,12 @@ def changed(at, value):
         (GOOD, LABELS[:7], InputError, "8 cases and y 7 labels"),
         (GOOD, None, InputError, "requires y to be passed"),
         (GOOD, np.zeros(8), InputError, "only one class"),
+        (
+            GOOD,
+            np.array(["a", 1] * 4, dtype=object),
+            InputTypeError,
+            "labels of the kinds int, str, which have no order",
+        ),
         (GOOD, np.linspace(0, 1, 8), ValueError, "Unknown label type"),
         (GOOD, np.where(LABELS, 1.0, np.nan), InputError, "no label for 4 cases, first case 0"),
         (GOOD, ["a", None] * 4, InputError, "no label for 4 cases, first case 1"),
@@ -433,6 +439,8 @@ def test_what_cannot_be_learnt_is_said_and_what_was_fitted_stays(X, y, error, sa
         ({"device": "abacus"}, "'auto', 'cpu'"),
         ({"validation": 1.5}, "validation must be 'auto'"),
         ({"validation": 8}, "below all 8"),
+        ({"validation": 1}, "share of 0.12 of each class, which is no case of any of them: the largest has 4"),
+        ({"class_weight": {0: "two"}}, "must give each label a number"),
         ({"class_weight": "even"}, "class_weight must be None"),
         ({"class_weight": {7: 1.0}}, r"labels \[7\], which y has not"),
         ({"class_weight": {0: -1.0}}, "0 or more"),
