@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 from scipy.special import ndtri, stdtrit
 
+from .._containers import FloatArray
+from .examples import IntArray
 from .losses import LEVELS
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _MIDDLE = LEVELS.index(0.5)
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)  # the interval whose coverage is set right
@@ -37,7 +35,7 @@ class Calibration(NamedTuple):
     common: float = 1.0  # share of their mean square that series have in common
     usual: FloatArray | float = 1.0  # (h,), mean of `misses` of those errors
 
-    def at(self, leads: npt.NDArray[np.int64]) -> FloatArray:
+    def at(self, leads: IntArray) -> FloatArray:
         """Factors of leads, counted from 1; beyond the trained horizon they grow with the root of the lead, as those of a random walk."""
         h = len(self.factor)
         beyond = np.sqrt(np.maximum(leads / h, 1.0))
@@ -73,7 +71,7 @@ class Calibration(NamedTuple):
             wider = wider * _doubt(self.n_origins + told, self.common) / _doubt(self.n_origins, self.common)
         return wider
 
-    def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: npt.NDArray[np.int64]) -> FloatArray:
+    def quantiles(self, centre: FloatArray, quantiles: FloatArray | None, leads: IntArray) -> FloatArray:
         """Quantiles at `LEVELS`, last axis, of centres ``(B, C, n)`` or of quantiles ``(B, n_levels, C, n)`` of the network.
 
         `leads` are 1 to n.

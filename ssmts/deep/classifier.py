@@ -234,7 +234,7 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}
         objective = {"normalization": self.normalization}
-        history = train(network, self._loss, known, checked, self._options(seed), objective=objective, **file)
+        history = train(network, self._loss, known, checked, TrainOptions.of(self, seed), objective=objective, **file)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(probe, name):
@@ -317,21 +317,6 @@ class SpaceTimeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _loss(self, network: Any, batch: CaseBatch) -> Tensor:
         logits = self._logits(network, batch.values, batch.lengths)
         return (batch.weights * F.cross_entropy(logits, batch.labels, reduction="none")).mean()
-
-    def _options(self, seed: int) -> TrainOptions:
-        return TrainOptions(
-            self.learning_rate,
-            self.weight_decay,
-            self.batch_size,
-            self.max_epochs,
-            self.batches_per_epoch,
-            self.patience,
-            average=self.average,
-            device=self.device,
-            n_threads=self.n_threads,
-            seed=seed,
-            progress=self.progress,
-        )
 
 
 def _cases(X: Any, estimator: Any, *, learn: bool) -> list[FloatArray]:

@@ -112,20 +112,7 @@ class DeepForecaster(BaseForecaster):
         said = head(self.loss)
         with seeded(seed):
             network = self._network(y[0].shape[1], n_covariates, said.n_parameters, length, seed)
-        options = TrainOptions(
-            self.learning_rate,
-            self.weight_decay,
-            self.batch_size,
-            self.max_epochs,
-            self.batches_per_epoch,
-            self.patience,
-            average=self.average,
-            device=self.device,
-            n_threads=self.n_threads,
-            seed=seed,
-            progress=self.progress,
-            sampling=self.sampling,
-        )
+        options = TrainOptions.of(self, seed)
         checked = None if held is None else _thinned(held)
         loss = Objective(self.loss, tuple(self.loss_weights), self.normalization, self._burn_in(length))
         file = {"checkpoint": self.checkpoint, "checkpoint_steps": self.checkpoint_steps}

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._containers import FloatArray
 from ..core.types import LinearGaussianSSM
 from ..exceptions import InputError
 from .layers import ClosedLoopCompanion, Companion
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def innovations_model(

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,6 +90,12 @@ class TrainOptions:
     seed: int = 0
     progress: bool = False
     sampling: Sampling = "windows"
+
+    @classmethod
+    def of(cls, estimator: Any, seed: int) -> TrainOptions:
+        """Those arguments of an estimator that have the names of options, and a seed."""
+        given = {each.name: getattr(estimator, each.name) for each in fields(cls) if hasattr(estimator, each.name)}
+        return cls(**{**given, "seed": seed})
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "batches_per_epoch", "patience"):
@@ -280,8 +286,7 @@ class _Run:
                 what, value = ("norm of the gradient", norm) if math.isfinite(loss) else ("training loss", loss)
                 raise NumericalError(
                     f"The {what} is {value} at step {step - self.epoch * self.steps + 1} of epoch {self.epoch + 1}. Lower "
-                    f"learning_rate (now {self.options.learning_rate:g}) or gradient_clip (now {self.options.gradient_clip:g}), or look "
-                    "for values far beyond all others."
+                    f"learning_rate (now {self.options.learning_rate:g}), or look for values far beyond all others."
                 )
             self.sum += loss * size
         self.unseen.clear()

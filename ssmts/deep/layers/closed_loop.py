@@ -73,11 +73,6 @@ class ClosedLoopCompanion(Recursion):
         self.check(u)
         return causal(u, self._each(convolve(self.response(u.shape[-1]), self.output.double()), u))
 
-    def predicted_inputs(self, u: Tensor) -> Tensor:
-        """What each row lets expect of the next input, ``(B, H, L)``, from the zero state."""
-        self.check(u)
-        return causal(u, self._each(convolve(self.response(u.shape[-1]), self._feedback), u))
-
     def scan(self, u: Tensor, state: State) -> tuple[Tensor, State]:
         w, after = self._moved(u, state)
         return convolve(w, self._each(self.output, u), first=self.state_size), after
