@@ -51,7 +51,8 @@ def check(estimator: Any) -> None:
             raise InputError(f"{name} must be a whole number of at least {least}; received {value!r}.")
     length: Any = getattr(estimator, "context_length", "auto")
     whole = isinstance(length, numbers.Integral) and not isinstance(length, bool)
-    if length != "auto" and not (whole and length >= 2):
+    auto = isinstance(length, str) and length == "auto"
+    if not auto and not (whole and length >= 2):
         raise InputError(f"context_length must be 'auto' or a whole number of at least 2 rows; received {length!r}.")
     _one_of(estimator, "loss", LOSSES)
     _one_of(estimator, "normalization", NORMALIZATIONS)
@@ -154,5 +155,5 @@ def validation_share(asked: Any, counts: npt.NDArray[np.integer[Any]]) -> float:
 
 def _one_of(estimator: Any, name: str, allowed: tuple[str, ...]) -> None:
     value = getattr(estimator, name, allowed[0])
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}; received {value!r}.")

@@ -119,7 +119,10 @@ class Windows:
     @property
     def none_there(self) -> str:
         """Why there is no window."""
-        return "There is no window to train on: no rows with a value ahead of one with a value before."
+        return (
+            "There is no window to train on: no rows with a value ahead of one with a value before. Rows that "
+            "validate are not learnt: pass more rows, or validate by fewer."
+        )
 
     @property
     def memory_advice(self) -> str:

@@ -426,6 +426,7 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
     expected = f.predict(3)
     for bad, (value, said) in {
         "context_length": (100, "60 rows"),
+        "average": (1.0, "average must be a number from 0 to below 1"),
         "horizon": (0, "horizon"),
         "loss": ("rmse", "'mse'"),
         "normalization": ("minmax", "'last'"),
@@ -453,6 +454,11 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
         small(width=1, preprocess=True).fit(y)
     with pytest.raises(InputError, match=r"validation=10000 leaves 3 rows .* the longest has 60"):
         small(validation=10_000).fit(y)
+    for several in ({"context_length": np.arange(2, 4)}, {"loss": np.array(["mse", "mae"])}):
+        with pytest.raises(InputError, match="must be"):
+            small(**several).fit(y)
+    with pytest.raises(InputError, match="There is no window .* validate by fewer"):
+        small().fit(y.where(np.arange(60) > 56))
     with pytest.raises(InputError, match="three numbers"):
         small(loss_weights=(1, "a", 0)).fit(y)
     with pytest.raises(TooShortError, match="3 rows"):
