@@ -94,7 +94,8 @@ class SpaceTimeForecaster(DeepForecaster):
     -----
     Series are z-scored with their training rows, then each window is normalised. A series of a panel that fit has not seen joins through
     `update`, z-scored with its first rows. Several columns of `y` are one multivariate series.
-    Covariates enter with their own rows, in the window and ahead; those of absent rows are their mean. Missing values are filled with the last observed one and marked.
+    Covariates enter with their own rows, in the window and ahead; those of absent rows are their mean. Missing values are filled with the
+    last observed one and marked.
     `update` keeps the last rows, so that fit and update give the medians that one fit with the same network would. Intervals follow the
     errors of the rows that came since fit: what the network would have said at 16 of the last eight horizons of rows is compared with them.
 

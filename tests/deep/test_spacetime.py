@@ -457,7 +457,7 @@ def test_bad_input_is_said_and_what_was_fitted_stays():
     for several in ({"context_length": np.arange(2, 4)}, {"loss": np.array(["mse", "mae"])}):
         with pytest.raises(InputError, match="must be"):
             small(**several).fit(y)
-    with pytest.raises(InputError, match="There is no window .* validate by fewer"):
+    with pytest.raises(InputError, match=r"There is no window .* validate by fewer"):
         small().fit(y.where(np.arange(60) > 56))
     with pytest.raises(InputError, match="three numbers"):
         small(loss_weights=(1, "a", 0)).fit(y)
