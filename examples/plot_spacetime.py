@@ -61,8 +61,8 @@ print(f"fitted in {time.perf_counter() - start:.0f} s")
 # -------------
 # Training looked ten days ahead. Beyond, the closed loop goes on, and the intervals widen with the root of the lead, untested.
 # This month of ETTh1 is a hard one: the temperature falls by some 5 °C in the first week and, but for a few days, stays below the
-# forecast. The widths come from seven weeks in which it mostly rose, and the intervals held less than a quarter of the hours instead of 80 %. One
-# origin says little about coverage; that it can fail, it does say.
+# forecast. The widths come from seven weeks in which it mostly rose, and the intervals hold less than a quarter of the hours instead of
+# 80 %. One origin says little about coverage; that it can fail, it does say.
 forecast = model.forecast(30 * DAY)
 figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 forecast.plot(ax, history=past.iloc[-14 * DAY :])
