@@ -1,16 +1,32 @@
-"""The guide runs as it stands, and gives what it says."""
+"""The guides run as they stand, and give what they say."""
 
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
-def test_the_page_on_the_engine_runs():
-    page = (Path(__file__).parents[1] / "docs" / "engine.md").read_text()
+def ran(name):
+    """Names of a page once its examples have run."""
+    page = (Path(__file__).parents[1] / "docs" / name).read_text()
     names: dict = {}
     exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), names)
+    return names
+
+
+def test_the_page_on_the_engine_runs():
+    names = ran("engine.md")
     loglik = names["g"].loglik(names["nile"], names["y"], diffuse_constant=False)
     assert loglik == pytest.approx(-632.54, abs=0.01)  # KFAS
     assert names["found"].params["level"] == pytest.approx(1469, abs=1)
     assert names["found"].params["noise"] == pytest.approx(15099, abs=2)
+
+
+def test_the_page_on_networks_runs():
+    names = ran("networks.md")
+    ahead = names["f"].predict(24).to_numpy().reshape(4, 24)
+    hour = 600 + 3 * np.arange(4)[:, None] + np.arange(24)
+    truth = 10 * np.arange(4)[:, None] + np.sin(2 * np.pi * hour / 24)
+    assert np.abs(ahead - truth).mean() < 0.3
+    assert (names["c"].predict(names["cases"][40:]) == names["label"][40:]).mean() > 0.7
