@@ -2,7 +2,8 @@
 
 No test row is read. ETTh1 and ETTm1 (column OT), the weather of Jena (column OT) and eight exchange rates (a panel) are fitted to their
 training rows and forecast 96 rows ahead from 20 times in their validation part; of three Monash sets the last horizon of every series is
-put aside, and the rows before are forecast from 4 times. MASE is that of `backtest`, of means. Each run is a line of
+put aside, and the rows before are forecast from 4 times. Trainings are short: at most 300 steps. MASE is that of `backtest`, of means. Each
+run is a line of
 ``results/spacetime_defaults.csv``, and runs that have one are not run again.
 
     SSMTS_DATA=... python benchmarks/spacetime_defaults.py [set ...] [--threads 1]
@@ -28,6 +29,7 @@ from ssmts.datasets import load_ett, load_monash
 LOG = RESULTS / "spacetime_defaults.csv"
 LONG, MONASH = ("ETTh1", "ETTm1", "exchange", "weather"), ("m3_monthly", "nn5_daily", "solar_weekly")
 AHEAD = 96
+SHORT = {"max_epochs": 6, "batches_per_epoch": 50}
 CHANGES: list[dict[str, Any]] = [
     {},
     {"random_state": 1},
@@ -81,7 +83,7 @@ def _panel(series: list[np.ndarray]) -> pd.Series:
 
 def run(name: str, change: dict[str, Any], threads: int | None) -> None:
     y, horizon, n_windows, step, stride = job(name)
-    f = SpaceTimeForecaster(horizon=horizon, stride=stride, n_threads=threads, **{"random_state": 0, **change})
+    f = SpaceTimeForecaster(horizon=horizon, stride=stride, n_threads=threads, **{"random_state": 0, **SHORT, **change})
     began = time.perf_counter()
     result = backtest(f, y, horizon=horizon, n_windows=n_windows, step=step, refit=False, level=80)
     seconds = time.perf_counter() - began
