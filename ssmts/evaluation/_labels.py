@@ -1,0 +1,81 @@
+"""Labels, alarms and scores of the rows of one series, checked at the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._containers import FloatArray
+from .._form import IntArray
+from ..exceptions import InputError
+
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def read_predictions(labels: Any, predictions: Any) -> tuple[BoolArray, BoolArray]:
+    """Truth and alarms of every row, both ``(n_times,)``."""
+    truth, values = _pair(labels, predictions, "predictions")
+    return truth, _flags(values, "predictions")
+
+
+def read_scores(labels: Any, scores: Any) -> tuple[BoolArray, IntArray]:
+    """Truth of every row and the rank of its score, from 0 for the most normal; equal scores have equal ranks.
+
+    Ranks stand for scores because only their order counts; so the minus infinity of a p-value of zero is a score too.
+    """
+    truth, values = _pair(labels, scores, "scores")
+    missing = np.isnan(values)
+    if missing.any():
+        raise InputError(
+            f"scores is NaN in {missing.sum()} of {len(values)} rows, first in row {int(missing.argmax())}; "
+            "a row without a score has no rank. Drop such rows from labels and scores, or fill them."
+        )
+    _, rank = np.unique(-values, return_inverse=True)
+    return truth, rank.astype(np.int64, copy=False)
+
+
+def segments(flags: BoolArray) -> tuple[IntArray, IntArray]:
+    """First row, and row after the last, of every run of True."""
+    change = np.diff(flags.astype(np.int8), prepend=0, append=0)
+    return np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+
+
+def _pair(labels: Any, other: Any, name: str) -> tuple[BoolArray, FloatArray]:
+    """Truth with both kinds of rows, and the values beside it."""
+    truth, rows = _column(labels, "labels")
+    values, own = _column(other, name)
+    if len(values) != len(truth):
+        raise InputError(f"{name} has {len(values)} rows, labels has {len(truth)}. Pass one value for each row.")
+    if rows is not None and own is not None and not own.equals(rows):
+        raise InputError(f"{name} and labels have different indexes. Pass {name}.reindex(labels.index), or arrays.")
+    flags = _flags(truth, "labels")
+    if flags.all() or not flags.any():
+        kind = "anomalous" if len(flags) and flags.all() else "normal"
+        raise InputError(f"All {len(flags)} rows of labels are {kind}. Pass rows of which some are 1 and some are 0.")
+    return flags, values
+
+
+def _column(obj: Any, name: str) -> tuple[FloatArray, pd.Index | None]:
+    index = obj.index if isinstance(obj, pd.Series) else None
+    if index is not None and index.nlevels > 1:
+        raise InputError(f"{name} has an index of {index.nlevels} levels. Pass one series at a time.")
+    try:
+        values = obj.to_numpy(dtype=np.float64, na_value=np.nan) if index is not None else np.asarray(obj, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not numeric: {error}.") from error
+    if values.ndim != 1:
+        raise InputError(f"{name} has the shape {values.shape}. Pass one value for each row, (n_times,).")
+    return values, index
+
+
+def _flags(values: FloatArray, name: str) -> BoolArray:
+    odd = (values != 0) & (values != 1)
+    if odd.any():
+        hint = " (of a detector: predict(X) == -1)" if name == "predictions" else ""
+        raise InputError(
+            f"{name} has {values[odd.argmax()]} in row {int(odd.argmax())}. Pass 1 for anomalous rows and 0 for others{hint}."
+        )
+    flags: BoolArray = values == 1
+    return flags
