@@ -86,7 +86,7 @@ def vus_pr(labels: Any, scores: Any, *, window: int, n_thresholds: int = 250) ->
     Returns
     -------
     float
-        From 0 to 1; near the share of anomalous rows for random scores.
+        From 0 to 1. Random scores get about the share of rows in an anomaly or its soft borders, which grows with the window.
 
     Raises
     ------

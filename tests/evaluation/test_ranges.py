@@ -132,6 +132,13 @@ def test_affiliation_of_the_authors(seed):
     assert affiliation_f1(labels, alarms) == pytest.approx(2 * ours[0] * ours[1] / sum(ours))
 
 
+def test_affiliation_by_the_example_of_the_authors_page():
+    # github.com/ahstat/affiliation-metrics-py; the two zones have the precisions 7/11 and 1.
+    labels, alarms = [0, 0, 0, 1, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert affiliation_precision(labels, alarms) == pytest.approx((7 / 11 + 1) / 2)
+    assert affiliation_recall(labels, alarms) == pytest.approx(0.8443, abs=5e-5)
+
+
 def test_the_second_zone_of_the_papers_example():
     # Minutes 30 to 120: the anomaly lasts from 50 to 70, the alarms from 40 to 60 and from 115 on.
     minute = np.arange(30, 120)

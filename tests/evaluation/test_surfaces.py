@@ -76,6 +76,12 @@ def test_volumes_by_the_definition(seed, window, n_thresholds):
     np.testing.assert_allclose(ours, volumes(labels, scores, window, n_thresholds), rtol=0, atol=1e-12)
 
 
+def test_a_window_longer_than_the_series():
+    labels, scores = np.array([0, 1, 0, 0, 1, 1, 0, 0, 0]), np.array([5.0, 1, 3, 3, 2, 7, 6, 0, 8])
+    ours = [metric(labels, scores, window=50, n_thresholds=9) for metric in (vus_pr, vus_roc)]
+    np.testing.assert_allclose(ours, volumes(labels, scores, 50, 9), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_volumes_of_tsb_ad(seed):
     labels, scores, _, window = case(seed)
