@@ -14,10 +14,12 @@ from ..exceptions import InputError
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def read_predictions(labels: Any, predictions: Any) -> tuple[BoolArray, BoolArray]:
-    """Truth and alarms of every row, both ``(n_times,)``."""
-    truth, values = _pair(labels, predictions, "predictions")
-    return truth, _flags(values, "predictions")
+def read_predictions(
+    labels: Any, predictions: Any, needs: tuple[bool, ...] = (True, False)
+) -> tuple[BoolArray, BoolArray]:
+    """Truth and alarms of every row, both ``(n_times,)``; the truth must have rows of the kinds that are needed."""
+    truth, values = read_pair(labels, predictions, "predictions", needs)
+    return truth, read_flags(values, "predictions")
 
 
 def read_scores(labels: Any, scores: Any) -> tuple[BoolArray, IntArray]:
@@ -25,7 +27,7 @@ def read_scores(labels: Any, scores: Any) -> tuple[BoolArray, IntArray]:
 
     Ranks stand for scores because only their order counts; so the minus infinity of a p-value of zero is a score too.
     """
-    truth, values = _pair(labels, scores, "scores")
+    truth, values = read_pair(labels, scores, "scores")
     missing = np.isnan(values)
     if missing.any():
         raise InputError(
@@ -42,18 +44,23 @@ def segments(flags: BoolArray) -> tuple[IntArray, IntArray]:
     return np.flatnonzero(change == 1), np.flatnonzero(change == -1)
 
 
-def _pair(labels: Any, other: Any, name: str) -> tuple[BoolArray, FloatArray]:
-    """Truth with both kinds of rows, and the values beside it."""
+def read_pair(
+    labels: Any, other: Any, name: str, needs: tuple[bool, ...] = (True, False)
+) -> tuple[BoolArray, FloatArray]:
+    """Truth with rows of the kinds that are needed, and the values beside it."""
     truth, rows = _column(labels, "labels")
     values, own = _column(other, name)
     if len(values) != len(truth):
         raise InputError(f"{name} has {len(values)} rows, labels has {len(truth)}. Pass one value for each row.")
     if rows is not None and own is not None and not own.equals(rows):
         raise InputError(f"{name} and labels have different indexes. Pass {name}.reindex(labels.index), or arrays.")
-    flags = _flags(truth, "labels")
-    if flags.all() or not flags.any():
-        kind = "anomalous" if len(flags) and flags.all() else "normal"
-        raise InputError(f"All {len(flags)} rows of labels are {kind}. Pass rows of which some are 1 and some are 0.")
+    flags = read_flags(truth, "labels")
+    for kind in needs:
+        if not (flags == kind).any():
+            raise InputError(
+                f"All {len(flags)} rows of labels are {'normal' if kind else 'anomalous'}. "
+                f"Pass rows of which some are {' and some are '.join(str(int(each)) for each in needs)}."
+            )
     return flags, values
 
 
@@ -70,12 +77,12 @@ def _column(obj: Any, name: str) -> tuple[FloatArray, pd.Index | None]:
     return values, index
 
 
-def _flags(values: FloatArray, name: str) -> BoolArray:
+def read_flags(values: FloatArray, name: str) -> BoolArray:
+    """Zeros and ones as truth values; of any shape with rows first."""
     odd = (values != 0) & (values != 1)
     if odd.any():
+        row = int(odd.reshape(len(values), -1).any(axis=1).argmax())
         hint = " (of a detector: predict(X) == -1)" if name == "predictions" else ""
-        raise InputError(
-            f"{name} has {values[odd.argmax()]} in row {int(odd.argmax())}. Pass 1 for anomalous rows and 0 for others{hint}."
-        )
+        raise InputError(f"{name} has {values[odd][0]} in row {row}. Pass 1 for anomalous rows and 0 for others{hint}.")
     flags: BoolArray = values == 1
     return flags
