@@ -9,8 +9,8 @@ import pandas as pd
 
 from .._form import IntArray
 from ..exceptions import InputError
-from ._labels import BoolArray, read_flags, read_predictions, segments
-from ._pairs import _floats
+from ._labels import BoolArray, harmonic, read_flags, read_predictions, segments
+from ._pairs import floats
 
 
 def event_f1(labels: Any, predictions: Any) -> float:
@@ -50,7 +50,7 @@ def event_f1(labels: Any, predictions: Any) -> float:
     true, flags = read_predictions(labels, predictions)
     starts, ends = segments(true)
     recall = float(np.mean(_alarms_within(flags, starts, ends) > 0))
-    return _harmonic(float((true & flags).sum()) / max(int(flags.sum()), 1), recall)
+    return harmonic(float((true & flags).sum()) / max(int(flags.sum()), 1), recall)
 
 
 def point_adjusted_f1(labels: Any, predictions: Any) -> float:
@@ -92,7 +92,7 @@ def point_adjusted_f1(labels: Any, predictions: Any) -> float:
     starts, ends = segments(true)
     found = int((ends - starts)[_alarms_within(flags, starts, ends) > 0].sum())
     false = int((flags & ~true).sum())
-    return _harmonic(found / max(found + false, 1), found / int(true.sum()))
+    return harmonic(found / max(found + false, 1), found / int(true.sum()))
 
 
 def false_alarm_rate(labels: Any, predictions: Any) -> float:
@@ -230,7 +230,7 @@ def alerts_per_sensor_day(predictions: Any, *, step: Any = None) -> float:
     >>> alerts_per_sensor_day([0, 1, 1, 0, 0, 1], step="4h")
     2.0
     """
-    values = _floats(predictions, "predictions")
+    values = floats(predictions, "predictions")
     if values.ndim not in (1, 2) or values.size == 0:
         raise InputError(f"predictions has the shape {values.shape}. Pass rows, (n_times,) or (n_times, n_sensors).")
     table = read_flags(values, "predictions").reshape(len(values), -1)
@@ -244,10 +244,6 @@ def _alarms_within(flags: BoolArray, starts: IntArray, ends: IntArray) -> IntArr
     count = np.concatenate([[0], np.cumsum(flags)])
     inside: IntArray = count[ends] - count[starts]
     return inside
-
-
-def _harmonic(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _duration(predictions: Any, n_rows: int, step: Any) -> pd.Timedelta:

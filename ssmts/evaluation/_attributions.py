@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 from .._containers import FloatArray
 from ..exceptions import InputError
 from ._labels import BoolArray, read_flags
-from ._pairs import _floats
+from ._pairs import floats
 
 
 def hit_rate(labels: Any, attributions: Any, *, percent: float = 100) -> float:
@@ -102,7 +102,7 @@ def _read_blame(labels: Any, attributions: Any, percent: float) -> tuple[BoolArr
     """Labels and attributions (n_events, n_sensors), and how many sensors to look at in each event."""
     if not percent >= 100:
         raise InputError(f"percent must be 100 or more; received {percent!r}.")
-    blame, scores = _floats(labels, "labels"), _floats(attributions, "attributions")
+    blame, scores = floats(labels, "labels"), floats(attributions, "attributions")
     if blame.shape != scores.shape or blame.ndim not in (1, 2) or blame.size == 0:
         raise InputError(
             f"attributions has the shape {scores.shape}, labels has {blame.shape}. Pass (n_events, n_sensors) for both."

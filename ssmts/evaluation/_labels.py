@@ -10,6 +10,7 @@ import pandas as pd
 from .._containers import FloatArray
 from .._form import IntArray
 from ..exceptions import InputError
+from ._pairs import floats
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -53,7 +54,7 @@ def read_pair(
     if len(values) != len(truth):
         raise InputError(f"{name} has {len(values)} rows, labels has {len(truth)}. Pass one value for each row.")
     if rows is not None and own is not None and not own.equals(rows):
-        raise InputError(f"{name} and labels have different indexes. Pass {name}.reindex(labels.index), or arrays.")
+        raise InputError(f"{name} and labels have different indexes. Give both that of the rows, or pass arrays.")
     flags = read_flags(truth, "labels")
     for kind in needs:
         if not (flags == kind).any():
@@ -68,10 +69,7 @@ def _column(obj: Any, name: str) -> tuple[FloatArray, pd.Index | None]:
     index = obj.index if isinstance(obj, pd.Series) else None
     if index is not None and index.nlevels > 1:
         raise InputError(f"{name} has an index of {index.nlevels} levels. Pass one series at a time.")
-    try:
-        values = obj.to_numpy(dtype=np.float64, na_value=np.nan) if index is not None else np.asarray(obj, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not numeric: {error}.") from error
+    values = floats(obj, name)
     if values.ndim != 1:
         raise InputError(f"{name} has the shape {values.shape}. Pass one value for each row, (n_times,).")
     return values, index
@@ -86,3 +84,8 @@ def read_flags(values: FloatArray, name: str) -> BoolArray:
         raise InputError(f"{name} has {values[odd][0]} in row {row}. Pass 1 for anomalous rows and 0 for others{hint}.")
     flags: BoolArray = values == 1
     return flags
+
+
+def harmonic(precision: float, recall: float) -> float:
+    """F1 of precision and recall; 0 where nothing was claimed, so that precision is NaN."""
+    return 2 * precision * recall / (precision + recall) if precision > 0 and recall > 0 else 0.0

@@ -98,10 +98,10 @@ def read_truth(y_true: Any) -> Truth:
     """Read observed values: Series, frame, long frame, or an array of one or two dimensions."""
     y_true = _indexed(y_true, "y_true", statistics=False)
     if isinstance(y_true, pd.Series):
-        return Truth(_floats(y_true, "y_true")[:, None], y_true.shape, y_true.index, pd.Index([y_true.name]))
+        return Truth(floats(y_true, "y_true")[:, None], y_true.shape, y_true.index, pd.Index([y_true.name]))
     if isinstance(y_true, pd.DataFrame):
-        return Truth(_floats(y_true, "y_true"), y_true.shape, y_true.index, y_true.columns)
-    values = _floats(y_true, "y_true")
+        return Truth(floats(y_true, "y_true"), y_true.shape, y_true.index, y_true.columns)
+    values = floats(y_true, "y_true")
     if values.ndim not in (1, 2):
         raise InputError(f"y_true has the shape {values.shape}; pass (n_times,) or (n_times, n_outputs).")
     return Truth(values.reshape(len(values), -1), values.shape, None, None)
@@ -144,9 +144,9 @@ def _groups(truth: Truth, by: Any) -> tuple[IntArray, pd.Index | None]:
 def _weights(sample_weight: Any, truth: Truth) -> FloatArray:
     """Weight of every pair, flat."""
     if isinstance(sample_weight, pd.Series | pd.DataFrame) and truth.stamps is not None:
-        values = _rows(_floats(sample_weight, "sample_weight"), sample_weight.index, truth, "sample_weight")
+        values = _rows(floats(sample_weight, "sample_weight"), sample_weight.index, truth, "sample_weight")
     else:
-        values = _floats(sample_weight, "sample_weight")
+        values = floats(sample_weight, "sample_weight")
     if values.shape not in (truth.values.shape[:1], truth.values.shape):
         raise InputError(
             f"sample_weight has the shape {values.shape}; y_true has {truth.shape}. Pass one for each row."
@@ -162,15 +162,15 @@ def _aligned(prediction: Any, truth: Truth, name: str, statistics: bool) -> Floa
     n_columns = truth.values.shape[1]
     prediction = _indexed(prediction, name, statistics)
     if not isinstance(prediction, pd.Series | pd.DataFrame):
-        return _like(_floats(prediction, name), truth, name, statistics)
+        return _like(floats(prediction, name), truth, name, statistics)
     if isinstance(prediction, pd.DataFrame) and truth.columns is not None and n_columns > 1:
         absent = [column for column in truth.columns if column not in prediction]
         if absent:
             raise InputError(f"{name} has no column {absent}; it has {list(prediction)}. Name them as in y_true.")
-        picked = [_floats(prediction[column], name) for column in truth.columns]
+        picked = [floats(prediction[column], name) for column in truth.columns]
         values = np.stack(picked, axis=1)
     else:
-        values = _floats(prediction, name)
+        values = floats(prediction, name)
         if isinstance(prediction, pd.Series) or statistics:
             values = values[:, None]
     if values.shape[1] != n_columns or values.ndim != 2 + statistics:
@@ -233,7 +233,8 @@ def _indexed(obj: Any, name: str, statistics: bool) -> Any:
     return pd.DataFrame(table.values, index=index, columns=list(table.columns or []))
 
 
-def _floats(obj: Any, name: str) -> FloatArray:
+def floats(obj: Any, name: str) -> FloatArray:
+    """Numbers of a container, NaN for what is missing."""
     try:
         if isinstance(obj, pd.Series | pd.DataFrame):
             return obj.to_numpy(dtype=np.float64, na_value=np.nan)

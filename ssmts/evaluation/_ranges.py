@@ -10,7 +10,7 @@ import numpy as np
 from .._containers import FloatArray
 from .._form import IntArray
 from ..exceptions import InputError
-from ._labels import BoolArray, read_predictions, segments
+from ._labels import BoolArray, harmonic, read_predictions, segments
 
 # Weights of the rows of ranges, by their places from 0 and the lengths of the ranges.
 _BIASES: dict[str, Callable[[IntArray, IntArray], Any]] = {
@@ -119,7 +119,7 @@ def range_f1(
     0.3158
     """
     recall = range_recall(labels, predictions, alpha=alpha, cardinality=cardinality, bias=bias)
-    return _harmonic(range_precision(labels, predictions, cardinality=cardinality, bias=bias), recall)
+    return harmonic(range_precision(labels, predictions, cardinality=cardinality, bias=bias), recall)
 
 
 def _reward(ranges: BoolArray, others: BoolArray, alpha: float, cardinality: str, bias: str) -> float:
@@ -258,7 +258,7 @@ def affiliation_f1(labels: Any, predictions: Any) -> float:
     0.8471
     """
     recall = affiliation_recall(labels, predictions)
-    return _harmonic(affiliation_precision(labels, predictions), recall)
+    return harmonic(affiliation_precision(labels, predictions), recall)
 
 
 class _Zones(NamedTuple):
@@ -281,7 +281,3 @@ def _zones(truth: BoolArray, alarm: BoolArray) -> _Zones:
     begins: FloatArray = np.sort(np.append(start, cuts))
     ends: FloatArray = np.sort(np.append(end, cuts))
     return _Zones(first, after, low, high, begins, ends, np.searchsorted(low, begins, "right") - 1)
-
-
-def _harmonic(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision > 0 and recall > 0 else 0.0

@@ -13,6 +13,7 @@ from .._containers import FloatArray
 from .._form import IntArray
 from ..exceptions import InputError
 from ._labels import BoolArray, read_scores, segments
+from ._pairs import floats
 
 _FAR = 2**40  # distance to a segment that does not exist
 
@@ -275,15 +276,7 @@ def vus_window(values: Any) -> int:
 
 
 def _first_column(values: Any) -> FloatArray:
-    if isinstance(values, pd.DataFrame):
-        values = values.iloc[:, 0]
-    try:
-        if isinstance(values, pd.Series):
-            x = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        else:
-            x = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"values is not numeric: {error}.") from error
+    x = floats(values.iloc[:, 0] if isinstance(values, pd.DataFrame) else values, "values")
     if x.ndim not in (1, 2) or not x.size:
         raise InputError(f"values has the shape {x.shape}. Pass the series, (n_times,) or (n_times, n_columns).")
     x = x if x.ndim == 1 else x[:, 0]
