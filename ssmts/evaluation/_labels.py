@@ -46,16 +46,17 @@ def segments(flags: BoolArray) -> tuple[IntArray, IntArray]:
 
 
 def read_pair(
-    labels: Any, other: Any, name: str, needs: tuple[bool, ...] = (True, False)
+    labels: Any, other: Any, name: str, needs: tuple[bool, ...] = (True, False), of: str = ""
 ) -> tuple[BoolArray, FloatArray]:
-    """Truth with rows of the kinds that are needed, and the values beside it."""
-    truth, rows = _column(labels, "labels")
+    """Truth with rows of the kinds that are needed, and the values beside it; `of` says in messages of which series."""
+    truth_name, name = f"labels{of}", f"{name}{of}"
+    truth, rows = _column(labels, truth_name)
     values, own = _column(other, name)
     if len(values) != len(truth):
-        raise InputError(f"{name} has {len(values)} rows, labels has {len(truth)}. Pass one value for each row.")
+        raise InputError(f"{name} has {len(values)} rows, {truth_name} has {len(truth)}. Pass one value for each row.")
     if rows is not None and own is not None and not own.equals(rows):
-        raise InputError(f"{name} and labels have different indexes. Give both that of the rows, or pass arrays.")
-    flags = read_flags(truth, "labels")
+        raise InputError(f"{name} and {truth_name} have different indexes. Give both that of the rows, or pass arrays.")
+    flags = read_flags(truth, truth_name)
     for kind in needs:
         if not (flags == kind).any():
             raise InputError(

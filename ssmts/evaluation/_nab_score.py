@@ -225,7 +225,7 @@ def _read_corpus(labels: Any, scores: Any) -> dict[Hashable, tuple[BoolArray, Fl
         )
     corpus = {}
     for name, truth in truths.items():
-        flags, values = read_pair(truth, scores[name], f"scores of series {name!r}", needs=())
+        flags, values = read_pair(truth, scores[name], "scores", needs=(), of=f" of series {name!r}")
         wrong = np.isnan(values) | (values == np.inf)
         if wrong.any():
             row = int(wrong.argmax())

@@ -138,10 +138,11 @@ def test_bad_input_is_refused():
     y[20:25] = 1
     stamps = pd.date_range("2024-01-01", periods=40)
     for true, values, options, what in [
-        (y, scores[:-1], {}, "scores of series 0 has 39 rows, labels has 40"),
+        (y, scores[:-1], {}, "scores of series 0 has 39 rows, labels of series 0 has 40"),
         (y, np.where(np.arange(40) == 3, np.nan, scores), {}, "nan in row 3"),
         (y, np.where(np.arange(40) == 3, np.inf, scores), {}, "inf in row 3"),
         (y - 1, scores, {}, "has -1.0 in row 0"),
+        ({"a": y, "b": y + 0.5}, {"a": scores, "b": scores}, {}, "labels of series 'b' has 0.5"),
         (np.zeros(40), scores, {}, "no window in the rows judged"),
         (np.arange(40) < 3, scores, {}, "no window in the rows judged"),
         ({"a": y}, {"b": scores}, {}, "in one of them only"),
@@ -233,3 +234,24 @@ def test_the_results_nab_has_published(corpus, data_folder, name, detector):
     scores = {series: -detector(y) for series, y in values.items()}
     for profile, expected in published.items():
         assert nab_score(labels, scores, profile=profile).score == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.data
+def test_each_file_scores_what_nab_has_published(corpus):
+    """Some rows of NAB's results/relativeEntropy/relativeEntropy_standard_scores.csv."""
+    labels, values = corpus
+    result = nab_score(labels, {series: -relative_entropy(y) for series, y in values.items()}, threshold=-0.5)
+    by_file = {series.rsplit("/")[-1]: score for series, score in result.by_series.items()}
+    for name, expected in {
+        "nyc_taxi": 3.83335967699,
+        "machine_temperature_system_failure": -0.916101489945,  # its stamps go back once
+        "ambient_temperature_system_failure": -1.39979253026,
+        "exchange-2_cpc_results": -0.525094509197,
+        "speed_7578": 3.34891620107,
+        "art_daily_small_noise": -0.55,
+        "art_flatline": 0.0,
+        "Twitter_volume_UPS": 1.42984898725,
+        "rogue_agent_key_hold": -1.51582076131,
+    }.items():
+        assert by_file[name] == pytest.approx(expected, abs=1e-9)
+    assert sum(by_file.values()) == pytest.approx(10.7711775285, abs=1e-9)
