@@ -148,6 +148,14 @@ def test_the_second_zone_of_the_papers_example():
     assert affiliation_recall(labels, alarms) == pytest.approx(0.944444444, abs=1e-9)
 
 
+def test_an_alarm_up_to_the_border_of_a_zone_is_not_in_the_next():
+    # The border is at 3. A moment y of the first anomaly counts (2 y - 1) / 3, 2/3 on average, and the second nothing;
+    # a moment x of the alarm counts 2 (3 - x) / 3, 1/3 on average.
+    labels, alarms = [0, 1, 0, 0, 1, 0], [0, 0, 1, 0, 0, 0]
+    assert affiliation_recall(labels, alarms) == pytest.approx(1 / 3)
+    assert affiliation_precision(labels, alarms) == pytest.approx(1 / 3)
+
+
 def test_random_alarms_and_alarms_everywhere_get_two_thirds():
     rng = np.random.default_rng(0)
     labels = np.zeros(20_000)

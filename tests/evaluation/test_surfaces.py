@@ -179,6 +179,11 @@ def test_a_window_by_plain_sums_of_products():
     assert vus_window(walk(2)[:700]) == (best if 6 <= best <= 303 else 125)
 
 
+@pytest.mark.parametrize(("period", "window"), [(5, 125), (6, 6), (303, 303), (304, 125)])
+def test_the_borders_of_the_rule(period, window):
+    assert vus_window(np.arange(10_000) % period == 0) == window
+
+
 def test_windows_of_other_input():
     wave = np.sin(2 * np.pi * np.arange(900) / 24)
     frame = pd.DataFrame({"a": wave, "b": 0.0})
