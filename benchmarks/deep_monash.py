@@ -11,7 +11,6 @@ Each set is a line of ``results/deep_monash.csv``, and a set that has one is not
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import os
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from harness import RESULTS, machine
+from harness import RESULTS, is_logged, log, logged, machine
 
 from ssmts import SpaceTimeForecaster
 from ssmts.datasets import load_monash
@@ -81,13 +80,7 @@ def run(name: str, threads: int | None) -> None:
         "coverage_80": f"{covered:.3f}",
         "values": seen,
     }
-    new = not LOG.exists()
-    with LOG.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)
+    log(LOG, row)
 
 
 def table() -> None:
@@ -102,7 +95,7 @@ def table() -> None:
         "| set | series | horizon | MASE | median of published deep models | best of them | ETS | fit, s | 80 % interval covers |"
     ]
     lines += ["|---|" + "---|" * 8]
-    for row in csv.DictReader(LOG.open()):
+    for row in logged(LOG):
         figures = published.loc[row["set"]]
         deep = figures[list(DEEP)].astype(float)
         lines.append(
@@ -122,8 +115,7 @@ if __name__ == "__main__":
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--threads", type=int, default=None)
     arguments = parser.parse_args()
-    finished = {row["set"] for row in csv.DictReader(LOG.open())} if LOG.exists() else set()
     for each in arguments.sets:
-        if each not in finished:
+        if not is_logged(LOG, {"set": each}):
             run(each, arguments.threads)
     table()

@@ -10,15 +10,13 @@ once, by three seeds. Each run is a line of ``results/ett_univariate.csv``, and 
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from harness import RESULTS, machine
+from harness import RESULTS, is_logged, log, logged, machine
 from torch import nn
 
 from ssmts import SpaceTimeForecaster, StructuralForecaster
@@ -122,7 +120,7 @@ def choose(name: str) -> None:
     for seed in SEEDS[:2]:
         for choice in CANDIDATES:
             key = {"set": name, "seed": seed, **{k: str(v) for k, v in choice.items()}}
-            if done(CHOICES, key):
+            if is_logged(CHOICES, key):
                 continue
             began = time.perf_counter()
             f = spacetime(name, seed, choice)
@@ -130,7 +128,7 @@ def choose(name: str) -> None:
             found = [
                 errors(answer(f), windows(y, f.context_length_, h, 12 * month, 16 * month, stride))[0] for h in HORIZONS
             ]
-            write(
+            log(
                 CHOICES,
                 key | {"validation_mse": f"{np.mean(found):.5f}", "seconds": f"{time.perf_counter() - began:.0f}"},
             )
@@ -138,7 +136,7 @@ def choose(name: str) -> None:
 
 def chosen(name: str) -> dict[str, Any]:
     """The candidate with the least mean validation error."""
-    rows = [row for row in read(CHOICES) if row["set"] == name]
+    rows = [row for row in logged(CHOICES) if row["set"] == name]
 
     def score(choice: dict[str, Any]) -> float:
         mine = [float(r["validation_mse"]) for r in rows if all(r[k] == str(v) for k, v in choice.items())]
@@ -153,7 +151,7 @@ def run(name: str) -> None:
     test = {h: (16 * month, 20 * month, h) for h in HORIZONS}
     choice = chosen(name)
     for seed in SEEDS:
-        if not all(done(LOG, key_of(name, "SpaceTime", seed, h)) for h in HORIZONS):
+        if not all(is_logged(LOG, key_of(name, "SpaceTime", seed, h)) for h in HORIZONS):
             began = time.perf_counter()
             f = spacetime(name, seed, choice)
             seconds = time.perf_counter() - began
@@ -162,7 +160,7 @@ def run(name: str) -> None:
                     name, "SpaceTime", seed, h, errors(answer(f), windows(y, f.context_length_, h, low, high)), seconds
                 )
         for low, high, h in test.values():
-            if not done(LOG, key_of(name, "NLinear", seed, h)):
+            if not is_logged(LOG, key_of(name, "NLinear", seed, h)):
                 began = time.perf_counter()
                 network = nlinear(y, month, h, seed)
                 seconds = time.perf_counter() - began
@@ -202,7 +200,7 @@ def naive(name: str, y: np.ndarray, test: dict[int, tuple[int, int, int]]) -> No
     """The value of the same time a day before."""
     season = SEASON[name]
     for low, high, h in test.values():
-        if not done(LOG, key_of(name, "SeasonalNaive", 0, h)):
+        if not is_logged(LOG, key_of(name, "SeasonalNaive", 0, h)):
 
             def forecast(batch: Batch) -> torch.Tensor:
                 return batch.context[..., torch.arange(batch.target.shape[-1]) % season]
@@ -212,7 +210,7 @@ def naive(name: str, y: np.ndarray, test: dict[int, tuple[int, int, int]]) -> No
 
 def structural(name: str, y: np.ndarray, month: int, test: dict[int, tuple[int, int, int]]) -> None:
     """Damped trend and a season of a day, fitted once to the training months and updated row by row through the test months."""
-    if all(done(LOG, key_of(name, "Structural", 0, h)) for h in HORIZONS):
+    if all(is_logged(LOG, key_of(name, "Structural", 0, h)) for h in HORIZONS):
         return
     began = time.perf_counter()
     f = StructuralForecaster(season_length=SEASON[name]).fit(y[: 12 * month])
@@ -238,33 +236,12 @@ def key_of(name: str, model: str, seed: int, horizon: int) -> dict[str, Any]:
 
 def record(name: str, model: str, seed: int, horizon: int, found: tuple[float, float], seconds: float) -> None:
     figures = {"mse": f"{found[0]:.5f}", "mae": f"{found[1]:.5f}", "seconds": f"{seconds:.0f}"}
-    write(LOG, key_of(name, model, seed, horizon) | figures)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def done(path: Path, key: dict[str, Any]) -> bool:
-    return any(all(row[k] == str(v) for k, v in key.items()) for row in read(path))
-
-
-def write(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
+    log(LOG, key_of(name, model, seed, horizon) | figures)
 
 
 def table() -> None:
     """What was found, as a table in ``results/ett_univariate.md``."""
-    rows = read(LOG)
+    rows = logged(LOG)
     lines = [
         "# Univariate ETT: column OT, all test windows",
         "",

@@ -1,5 +1,6 @@
 """What every benchmark here shares: timing, the machine and versions in words, and a dated table in results/."""
 
+import csv
 import datetime
 import importlib.metadata
 import os
@@ -58,6 +59,30 @@ def machine():
         ]
         model = names[0] if names else model
     return f"{model}, {os.cpu_count()} cores, one thread a side, Python {platform.python_version()}"
+
+
+def logged(path):
+    """Lines of the log of a benchmark that goes on where it was cut off, each a dict of text."""
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def is_logged(path, key):
+    """Whether a log has a line with these values: such a run is not run again."""
+    return any(all(row[k] == str(v) for k, v in key.items()) for row in logged(path))
+
+
+def log(path, row):
+    """Print a line, and add it to a log."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
 
 
 def report(name, title, columns, rows, packages, notes=()):

@@ -12,7 +12,6 @@ run is a line of
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import os
 import time
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from harness import RESULTS, machine
+from harness import RESULTS, is_logged, log, machine
 
 from ssmts import SpaceTimeForecaster, backtest
 from ssmts.datasets import load_ett, load_monash
@@ -95,13 +94,7 @@ def run(name: str, change: dict[str, Any], threads: int | None) -> None:
         "coverage_80": f"{found['coverage-80']:.3f}",
         "seconds": f"{seconds:.0f}",
     }
-    new = not LOG.exists()
-    with LOG.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)
+    log(LOG, row)
 
 
 def _label(change: dict[str, Any]) -> str:
@@ -110,11 +103,11 @@ def _label(change: dict[str, Any]) -> str:
 
 def table() -> None:
     """MASE by set and change, and its geometric mean over the sets beside that of the defaults."""
-    log = pd.read_csv(LOG)
-    mase = log.pivot_table(index="change", columns="set", values="mase").reindex(columns=[*LONG, *MONASH])
+    runs = pd.read_csv(LOG)
+    mase = runs.pivot_table(index="change", columns="set", values="mase").reindex(columns=[*LONG, *MONASH])
     mase = mase.loc[[label for label in map(_label, CHANGES) if label in mase.index]]
     ratio = np.exp(np.log(mase / mase.loc["defaults"]).mean(axis=1))
-    covered = log[log["change"] == "defaults"].set_index("set")["coverage_80"]
+    covered = runs[runs["change"] == "defaults"].set_index("set")["coverage_80"]
     lines = [
         "# One argument changed at a time, validation rows",
         "",
@@ -139,8 +132,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     for change in CHANGES:
         for each in arguments.sets:
-            if not LOG.exists() or (each, _label(change)) not in set(
-                zip(*pd.read_csv(LOG)[["set", "change"]].T.to_numpy())
-            ):
+            if not is_logged(LOG, {"set": each, "change": _label(change)}):
                 run(each, change, arguments.threads)
     table()

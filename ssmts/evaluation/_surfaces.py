@@ -14,6 +14,7 @@ from .._form import IntArray
 from ..exceptions import InputError
 from ._labels import BoolArray, read_scores, segments
 from ._pairs import floats
+from .split import whole
 
 _FAR = 2**40  # distance to a segment that does not exist
 
@@ -163,8 +164,8 @@ class _Borders(NamedTuple):
 
 
 def _surfaces(labels: Any, scores: Any, window: int, n_thresholds: int) -> _Surfaces:
-    window = _integer(window, "window", 0, "vus_window(values) is the rule of TSB-AD")
-    n_thresholds = _integer(n_thresholds, "n_thresholds", 2, "TSB-AD takes 250")
+    window = whole("window", window, 0, "vus_window(values) is the rule of TSB-AD")
+    n_thresholds = whole("n_thresholds", n_thresholds, 2, "TSB-AD takes 250")
     truth, rank = read_scores(labels, scores)
     n_rows, n_true, half = len(truth), int(truth.sum()), window // 2
     levels = np.sort(rank)[::-1][np.linspace(0, n_rows - 1, n_thresholds).astype(int)]
@@ -283,9 +284,3 @@ def _first_column(values: Any) -> FloatArray:
     if np.isinf(x).any():
         raise InputError(f"values is infinite in row {int(np.isinf(x).argmax())}. Pass NaN for what is not known.")
     return x
-
-
-def _integer(value: Any, name: str, least: int, hint: str) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name} must be an integer of at least {least}; received {value!r}. {hint}.")
-    return int(value)

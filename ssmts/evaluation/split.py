@@ -56,10 +56,10 @@ class TimeSplit(BaseCrossValidator):
     """
 
     def __init__(self, horizon: int, n_windows: int = 5, step: int | None = None, gap: int = 0) -> None:
-        self.horizon = _whole("horizon", horizon, 1)
-        self.n_windows = _whole("n_windows", n_windows, 1)
-        self.step = None if step is None else _whole("step", step, 1)
-        self.gap = _whole("gap", gap, 0)
+        self.horizon = whole("horizon", horizon, 1)
+        self.n_windows = whole("n_windows", n_windows, 1)
+        self.step = None if step is None else whole("step", step, 1)
+        self.gap = whole("gap", gap, 0)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of windows, whatever the data."""
@@ -136,7 +136,8 @@ class TimeSplit(BaseCrossValidator):
         return steps - steps.min(), series
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def whole(name: str, value: Any, least: int, hint: str = "") -> int:
+    """A number of rows, windows or thresholds, checked at the door."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be an integer of at least {least}; received {value!r}.")
+        raise InputError(f"{name} must be an integer of at least {least}; received {value!r}.{hint and f' {hint}.'}")
     return int(value)
