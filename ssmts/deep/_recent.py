@@ -8,10 +8,9 @@ import numpy as np
 
 from .._containers import FloatArray
 from .calibration import Calibration, misses
-from .windows import Batch, Windows
+from .windows import Batch, Windows, stretches
 
 _LOOKS = 16  # origins that are looked at: with 32 coverage on validation rows is the same to half a percent
-_AT_ONCE = 256
 _KNOWN = 0.5  # share of the rows of a context that has values, at least
 
 
@@ -49,8 +48,7 @@ def recent_widths(
     if not len(at):
         return wider
     missed = []
-    for start in range(0, len(at), _AT_ONCE):
-        each = slice(start, start + _AT_ONCE)
+    for each in stretches(0, len(at)):
         batch = windows.batch_at(which[each], at[each])
         far = misses(said(batch, windows.horizon), batch.target.numpy().astype(float))
         known = (~batch.context.isnan()).sum(-1).numpy() / np.minimum(at[each], windows.context_length)[:, None]

@@ -28,10 +28,9 @@ from .calibration import RECENT, Calibration, calibrate
 from .losses import LEVELS, Head, Normal, Objective, head
 from .scaling import normalise
 from .train import History, TrainOptions, device_of, train
-from .windows import Batch, Windows
+from .windows import Batch, Windows, stretches
 
 _MOST_CHECKED = 1024  # windows that validate an epoch and calibrate: more tell little and cost time
-_AT_ONCE = 256  # windows that are answered together
 _MIDDLE, _LOW, _HIGH = LEVELS.index(0.5), LEVELS.index(0.1), LEVELS.index(0.9)
 _SPAN = 2.5631031310892007  # standard deviations between the first and the last decile of a normal
 
@@ -178,8 +177,8 @@ class DeepForecaster(BaseForecaster):
             known = [self._known(X)]
         mean, variance = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
         windows = Windows([rows], known, length, 1)
-        for start in range(1, len(y), _AT_ONCE):
-            at = np.arange(start, min(start + _AT_ONCE, len(y)))
+        for each in stretches(1, len(y)):
+            at = np.arange(each.start, each.stop)
             found = self._said(windows.batch_at(np.zeros_like(at), at), 1)[..., 0, :]  # (B, C, n_levels)
             mean[at] = found[..., _MIDDLE]
             variance[at] = ((found[..., _HIGH] - found[..., _LOW]) / _SPAN) ** 2
@@ -217,13 +216,13 @@ class DeepForecaster(BaseForecaster):
             known = [self._known(np.concatenate(both)) for both in zip(pasts, X)]
         windows, after = Windows(rows, known, self.context_length_, horizon), np.array([len(each) for each in rows])
         parts = []
-        for start in range(0, len(rows), _AT_ONCE):
-            at = np.arange(start, min(start + _AT_ONCE, len(rows)))
+        for each in stretches(0, len(rows)):
+            at = np.arange(each.start, each.stop)
             batch = windows.batch_at(at, after[at])
             if stands[0].state is None:
                 parts.append(self._said(batch, horizon))
             else:
-                parts.append(self._from_states(stands[start : start + _AT_ONCE], batch, horizon))
+                parts.append(self._from_states(stands[each], batch, horizon))
         found = np.concatenate(parts)
         looks = Windows(rows, known, self.context_length_, self.horizon)
         wider = recent_widths(self.calibration_, looks, [stand.n_new for stand in stands], self._said)
@@ -343,8 +342,8 @@ class DeepForecaster(BaseForecaster):
         """Widths from windows, on their normalised scale."""
         said = head(self.loss)
         centres, quantiles, targets = [], [], []
-        for start in range(0, len(windows), _AT_ONCE):
-            batch = windows.batch(np.arange(start, min(start + _AT_ONCE, len(windows)))).to(device)
+        for each in stretches(0, len(windows)):
+            batch = windows.batch(np.arange(each.start, each.stop)).to(device)
             scaled = normalise(batch.context, self.normalization)
             with torch.no_grad():
                 output = self.network_(

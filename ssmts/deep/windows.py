@@ -6,7 +6,7 @@ The panel stays where it is: windows are numbers of rows, and a batch copies its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from ..exceptions import InputError
 from .examples import IntArray
+
+_AT_ONCE = 256  # windows that are answered together
 
 
 class Batch(NamedTuple):
@@ -158,6 +160,12 @@ class Windows:
             digest.update(repr((array.shape, array.dtype.str)).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def stretches(start: int, stop: int) -> Iterator[slice]:
+    """From one number to before another, in pieces whose windows are answered together."""
+    for first in range(start, stop, _AT_ONCE):
+        yield slice(first, min(first + _AT_ONCE, stop))
 
 
 def _gather(arrays: Sequence[npt.NDArray[Any]], series: IntArray, starts: IntArray, length: int, fill: float) -> Tensor:
