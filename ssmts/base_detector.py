@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from ._budget import alarm_share
 from ._containers import FloatArray, Table, column_mismatch, is_default_index, is_long, read_table
+from ._sensor_rows import Explained, SensorRows, shares
 from ._timeaxis import check_present, kind_of, zone_name
 from .exceptions import InputError, InputTypeError, SsmtsError, TimeIndexError
 
-
-@dataclass(frozen=True)
-class SensorRows:
-    """Readings of sensors: one row a time, one column a sensor; NaN where a sensor was silent."""
-
-    values: FloatArray  # (n_times, n_sensors)
-    index: pd.Index | None  # None for arrays
-    columns: tuple[Hashable, ...] | None = None  # None for arrays
-
-    def name(self, sensor: int) -> str:
-        """What a sensor is called in messages: the name of its column, or its number."""
-        return str(sensor) if self.columns is None else repr(self.columns[sensor])
-
-    @property
-    def elapsed(self) -> FloatArray | None:
-        """Seconds from the row before to each row, NaN for the first; None where rows carry no clock."""
-        if not isinstance(self.index, pd.DatetimeIndex):
-            return None
-        seconds = (self.index - self.index[0]) / pd.Timedelta(seconds=1)
-        return np.diff(np.asarray(seconds, dtype=np.float64), prepend=np.nan)
+__all__ = ["BaseDetector", "Explained", "SensorRows", "shares"]
 
 
 class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn outlier detector whose rows have an order.
 
-    Subclasses store their arguments in ``__init__`` and define `_fit` and `_run`. Scores are logarithms of calibrated
+    Subclasses store their arguments in ``__init__``, among them ``contamination`` and ``false_alarm_rate``, and define `_fit`,
+    `_run` and `_explain`. Scores are logarithms of calibrated
     p-values, so higher is more normal, and ``offset_`` is the logarithm of the alarm level.
 
     Rows handed to `score_samples`, `decision_function` and `predict` are taken as the next ones after the last row
@@ -52,6 +37,13 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     offset_: float
     start_: Any
     state_: Any
+    contamination: float
+    false_alarm_rate: float | str | None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "false_alarm_rate": [None, Interval(Real, 0, 1, closed="neither"), str],
+    }
 
     # hooks ------------------------------------------------------------------------------------------------------
 
@@ -67,8 +59,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Log p-value of each row, scored before it is learnt, and the state after the last; `state` is left as it is."""
 
     @abstractmethod
-    def _alarm_level(self, log_p: FloatArray) -> float:
-        """``offset_`` from the log p-values of the training rows."""
+    def _explain(self, state: Any, rows: SensorRows) -> tuple[Explained, Any]:
+        """What `_run` does, and why: the same log p-values and the same state after the last row."""
 
     # the contract -----------------------------------------------------------------------------------------------
 
@@ -88,6 +80,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """
         self._validate_params()
         rows, table = self._read(X, "X")
+        alarm_share = self._alarm_share(rows)
         if (dead := np.isnan(rows.values).all(axis=0)).any():
             name = rows.name(int(dead.argmax()))
             raise InputError(f"Sensor {name} is NaN throughout X; there is nothing to learn from. Drop the column.")
@@ -102,7 +95,11 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.last_time_ = None if rows.index is None else rows.index[-1]
         self.clock_ = None if rows.index is None else _clock(rows.index)
         self.trained_until_ = self.last_time_
-        self.offset_ = self._alarm_level(self._scores(rows))
+        if alarm_share is None:
+            scores = self._scores(rows)[~np.isnan(rows.values).all(axis=1)]
+            self.offset_ = float(np.quantile(scores, self.contamination))
+        else:
+            self.offset_ = math.log(alarm_share)
         return self
 
     def score_samples(self, X: Any) -> FloatArray:
@@ -141,18 +138,90 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         array of shape (n_times,)
             `score_samples` of the rows, each taken before the row is learnt. All or nothing: an error changes nothing.
         """
-        if "offset_" not in self.__dict__:
-            check_is_fitted(self)
-        rows = self._read_fitted(X)
-        if rows.index is not None and rows.index[0] < self.last_time_:
-            raise TimeIndexError(
-                f"update got rows from {rows.index[0]}, but the last one learnt is {self.last_time_}. Pass later rows only."
-            )
-        log_p, state = self._run(self.state_, rows)
-        self.state_ = state
-        if rows.index is not None:
-            self.last_time_ = rows.index[-1]
+        log_p: FloatArray = self._learn_rows(X, self._run)
         return log_p
+
+    def observe(self, X: Any) -> Explained:
+        """`update` that also says why: the scores of new rows taken apart, each taken before the row is learnt.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            Rows after the last one learnt.
+
+        Returns
+        -------
+        Explained
+        """
+        told: Explained = self._learn_rows(X, self._explain)
+        return told
+
+    def explain(self, X: Any) -> pd.DataFrame:
+        """Take the scores of rows apart: which sensor, how far, what was expected.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            As in `score_samples`.
+
+        Returns
+        -------
+        DataFrame
+            One row a time and sensor, indexed by both, with the columns
+
+            * ``observed, expected``: the reading, and what was expected of it.
+            * ``lower, upper``: range outside of which the sensor alone would reach the alarm level.
+            * ``deviation``: signed distance from the expected value in standard deviations.
+            * ``share``: of the row's score; shares of a row sum to 1. A negative one is that of a sensor which, in agreement with
+              others that are off, explains some of their deviation away.
+            * ``p_value``: of the sensor alone.
+            * ``culprit``: True for the sensor with the largest share in a row in alarm.
+            * ``window``: number of rows up to this one that the evidence comes from.
+        """
+        check_is_fitted(self)
+        rows = self._read_fitted(X)
+        told = self._explained(rows)
+        columns = {
+            "observed": rows.values,
+            "expected": told.expected,
+            "lower": told.lower,
+            "upper": told.upper,
+            "deviation": told.deviation,
+            "share": told.share,
+            "p_value": np.exp(told.log_p_sensor),
+            "culprit": told.culprit(told.log_p < self.offset_),
+            "window": told.window,
+        }
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=self._long_index(rows))
+
+    def plot(self, X: Any, axes: Any = None) -> Any:
+        """Draw readings, expected range and alarms of each sensor, and the p-values.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            As in `score_samples`.
+        axes : sequence of Axes, optional
+            One a sensor, and one for the p-values; new ones unless given.
+
+        Returns
+        -------
+        array of Axes
+        """
+        from .plotting import plot_detection
+
+        check_is_fitted(self)
+        told = self._explained(self._read_fitted(X))
+        return plot_detection(
+            X,
+            np.exp(told.log_p),
+            told.culprit(told.log_p < self.offset_),
+            told.expected,
+            told.lower,
+            told.upper,
+            axes,
+            alarm_level=math.exp(self.offset_),
+        )
 
     def __sklearn_tags__(self) -> Any:
         """scikit-learn's tags: NaN are readings that did not come."""
@@ -166,6 +235,38 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Log p-values of rows that follow the last one, or were training rows."""
         parts = [self._run(state, part)[0] for state, part in self._segments(rows)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _explained(self, rows: SensorRows) -> Explained:
+        """What is to be said of rows that follow the last one, or were training rows."""
+        parts = [self._explain(state, part)[0] for state, part in self._segments(rows)]
+        return parts[0] if len(parts) == 1 else Explained(*(np.concatenate(fields) for fields in zip(*parts)))
+
+    def _learn_rows(self, X: Any, hook: Any) -> Any:
+        """What `hook` says of new rows, moving the state on."""
+        if "offset_" not in self.__dict__:
+            check_is_fitted(self)
+        rows = self._read_fitted(X)
+        if rows.index is not None and rows.index[0] < self.last_time_:
+            raise TimeIndexError(
+                f"update got rows from {rows.index[0]}, but the last one learnt is {self.last_time_}. Pass later rows only."
+            )
+        told, state = hook(self.state_, rows)
+        self.state_ = state
+        if rows.index is not None:
+            self.last_time_ = rows.index[-1]
+        return told
+
+    def _alarm_share(self, rows: SensorRows) -> float | None:
+        """Share of normal rows that may alarm; None where `contamination` says it by the training rows."""
+        rate = self.false_alarm_rate
+        return alarm_share(rate, rows.usual_interval) if isinstance(rate, str) else rate
+
+    def _long_index(self, rows: SensorRows) -> pd.MultiIndex:
+        times = pd.RangeIndex(len(rows.values), name="row") if rows.index is None else rows.index
+        n = rows.values.shape[1]
+        sensors = pd.Index(list(range(n) if self.columns_ is None else self.columns_), tupleize_cols=False)
+        each = sensors.take(np.tile(np.arange(n), len(times)))
+        return pd.MultiIndex.from_arrays([times.repeat(n), each], names=[times.name or "time", "sensor"])
 
     def _segments(self, rows: SensorRows) -> list[tuple[Any, SensorRows]]:
         """Pieces of rows with the state in front of each: training rows first, then rows that follow the last one."""

@@ -14,6 +14,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 CONTRACT = {
     "base",
     "base_detector",
+    "_budget",
+    "_sensor_rows",
     "panel",
     "_containers",
     "_form",

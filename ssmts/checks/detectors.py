@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from ..base_detector import BaseDetector
@@ -42,6 +43,35 @@ def check_detector_streams_as_it_scores(detector: BaseDetector) -> None:
     close(d.update(later), scores, "update at once", 1e-9)
     after = sensors(start=400, seed=4)
     close(d.score_samples(after), one_by_one.score_samples(after), "states after the same rows", 1e-9)
+
+
+def check_detector_explains(detector: BaseDetector) -> None:
+    """`explain` has a line a reading, shares that sum to 1 or are 0, and one culprit in each row in alarm; `observe` is `update`."""
+    X, later = sensors(), sensors(start=200, seed=2)
+    later.iloc[60, 1] += 100.0
+    later.iloc[80, 0] = np.nan
+    later.iloc[90] = np.nan
+    d = clone(detector).fit(X)
+    told, scores = d.explain(later), d.score_samples(later)
+    assert len(told) == later.size
+    shares = told["share"].to_numpy().reshape(later.shape)
+    assert np.isnan(shares[later.isna().to_numpy()]).all(), "a share of a sensor that was silent"
+    total = np.nansum(shares, axis=1)
+    assert (np.isclose(total, 1.0) | (total == 0.0)).all(), "shares that do not sum to 1"
+    culprits = told["culprit"].to_numpy().reshape(later.shape)
+    np.testing.assert_array_equal(culprits.sum(axis=1), (d.predict(later) == -1).astype(int))
+    assert culprits[60, 1], "the sensor that is 100 standard deviations off is not to blame"
+    assert (told["window"] >= 1).all()
+    observed = d.observe(later)
+    close(observed.log_p, scores, "observe against score_samples", 1e-12)
+    close(np.nan_to_num(observed.share), np.nan_to_num(shares), "observe against explain", 1e-12)
+    after = sensors(start=400, seed=4)
+    close(
+        clone(detector).fit(pd.concat([X, later])).fit(X).score_samples(later), scores, "fitting again forgets", 1e-12
+    )
+    other = clone(detector).fit(X)
+    other.update(later)
+    close(d.score_samples(after), other.score_samples(after), "states after observe and update", 1e-12)
 
 
 def check_detector_lives_with_missing_readings(detector: BaseDetector) -> None:

@@ -138,6 +138,38 @@ def log_p_value(
     return float(log_p[i, k] + (log_p[i, k + 1] - log_p[i, k]) * (at - k))
 
 
+def log_p_values(calibration: Calibration, scores: Array) -> Array:
+    """Log P(a score of its column is at least as large) of every score, NaN for NaN.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    scores : (n_times, n_columns)
+    """
+    out = np.empty(scores.shape)
+    _log_p_values(*calibration, np.ascontiguousarray(scores), out)
+    return out
+
+
+@kernel
+def _log_p_values(
+    log_p: Array,
+    spacing: Array,
+    threshold: Array,
+    log_share: Array,
+    shape: Array,
+    scale: Array,
+    scores: Array,
+    out: Array,
+) -> None:
+    for t in range(scores.shape[0]):
+        for i in range(scores.shape[1]):
+            if math.isnan(scores[t, i]):
+                out[t, i] = np.nan
+            else:
+                out[t, i] = log_p_value(log_p, spacing, threshold, log_share, shape, scale, i, scores[t, i])
+
+
 def score_at(calibration: Calibration, log_p: float) -> Array:
     """The score of every column whose p-value is this one, the inverse of `log_p_value`.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtri_exp
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .._containers import FloatArray
-from ..base_detector import BaseDetector, SensorRows
+from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from . import joint, local_level
 from .calibration import score_at
 from .local_level import Innovations
@@ -53,8 +51,9 @@ class InnovationDetector(BaseDetector):
     contamination : float in (0, 0.5], default 0.01
         Share of the training rows that are to be in alarm, unless `false_alarm_rate` is given. At most this share of them
         is also taken for outliers and set aside when p-values are calibrated.
-    false_alarm_rate : float in (0, 1), optional
-        Share of normal rows that may alarm, such as 1e-4: the alarm level of the p-value.
+    false_alarm_rate : float in (0, 1) or str, optional
+        Share of normal rows that may alarm, such as 1e-4: the alarm level of the p-value. Or a budget such as ``"1/week"``,
+        which the usual interval between stamps turns into a share.
     patience : int, default 10
         Rows in a row beyond three standard deviations on one side after which a level shift is believed (more, if they exceed
         less). Shorter excursions are never learnt as normal; a shift alarms for so many rows and then ends.
@@ -98,9 +97,8 @@ class InnovationDetector(BaseDetector):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseDetector._parameter_constraints,
         "model": [StrOptions({"local_level"}), HasMethods(["fit", "forecast"])],
-        "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "false_alarm_rate": [None, Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -108,7 +106,7 @@ class InnovationDetector(BaseDetector):
         self,
         model: Any = "local_level",
         contamination: float = 0.01,
-        false_alarm_rate: float | None = None,
+        false_alarm_rate: float | str | None = None,
         *,
         patience: int = 10,
     ) -> None:
@@ -117,89 +115,11 @@ class InnovationDetector(BaseDetector):
         self.false_alarm_rate = false_alarm_rate
         self.patience = patience
 
-    def explain(self, X: Any) -> pd.DataFrame:
-        """Take the scores of rows apart: which sensor, how far, what was expected.
-
-        Parameters
-        ----------
-        X : DataFrame, Series or array of shape (n_times, n_sensors)
-            As in `score_samples`.
-
-        Returns
-        -------
-        DataFrame
-            One row a time and sensor, indexed by both, with the columns
-
-            * ``observed, expected``: reading and its prediction from the rows before.
-            * ``lower, upper``: range outside of which the sensor alone would reach the alarm level.
-            * ``deviation``: signed distance from the prediction in standard deviations.
-            * ``share``: of the row's distance; shares of a row sum to 1. Negative where a sensor, in agreement with others
-              that are off, explains some of their distance away.
-            * ``p_value``: of the sensor alone.
-            * ``culprit``: True for the sensor with the largest share in a row in alarm.
-        """
-        check_is_fitted(self)
-        rows = self._read_fitted(X)
-        innovations = self._innovations(rows)
-        parts, share, culprit = self._blame(innovations, joint.score(self.joint_, innovations.z) < self.offset_)
-        lower, upper = self._range(innovations)
-        columns = {
-            "observed": rows.values,
-            "expected": innovations.expected,
-            "lower": lower,
-            "upper": upper,
-            "deviation": innovations.z,
-            "share": share,
-            "p_value": np.exp(parts.log_p),
-            "culprit": culprit,
-        }
-        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=self._long_index(rows))
-
-    def plot(self, X: Any, axes: Any = None) -> Any:
-        """Draw readings, expected range and alarms of each sensor, and the p-values.
-
-        Parameters
-        ----------
-        X : DataFrame, Series or array of shape (n_times, n_sensors)
-            As in `score_samples`.
-        axes : sequence of Axes, optional
-            One a sensor, and one for the p-values; new ones unless given.
-
-        Returns
-        -------
-        array of Axes
-        """
-        from ..plotting import plot_detection
-
-        check_is_fitted(self)
-        innovations = self._innovations(self._read_fitted(X))
-        log_p = joint.score(self.joint_, innovations.z)
-        lower, upper = self._range(innovations)
-        return plot_detection(
-            X,
-            np.exp(log_p),
-            self._blame(innovations, log_p < self.offset_)[2],
-            innovations.expected,
-            lower,
-            upper,
-            axes,
-            alarm_level=float(np.exp(self.offset_)),
-        )
-
-    def _blame(self, innovations: local_level.Innovations, alarms: Any) -> Any:
-        """Parts of the distance of each row, the sensors' shares in it, and the sensor to blame in rows in alarm."""
-        parts = joint.explain(self.joint_, innovations.z)
-        total = np.nansum(parts.part, axis=1, keepdims=True)
-        share = np.divide(parts.part, total, out=np.where(np.isnan(parts.part), np.nan, 0.0), where=total > 0)
-        culprit = np.zeros(share.shape, dtype=bool)
-        culprit[alarms, np.argmax(np.nan_to_num(share[alarms], nan=-np.inf), axis=1)] = True
-        return parts, share, culprit
-
     # hooks ------------------------------------------------------------------------------------------------------
 
     def _fit(self, rows: SensorRows) -> dict[str, Any]:
-        interval = _usual_interval(rows)
-        steps = _steps(rows, np.nan, interval)
+        interval = rows.usual_interval
+        steps = rows.steps(np.nan, interval)
         names = [rows.name(i) for i in range(rows.values.shape[1])]
         if self.model == "local_level":
             model: Any = local_level.fit(rows.values, steps, self.patience, names)
@@ -215,46 +135,43 @@ class InnovationDetector(BaseDetector):
             "joint_": joint.fit(innovations.z, float(self.contamination)),
             "interval_": interval,
             "start_": DetectorState(start, np.nan),
-            "state_": DetectorState(state, _stamp(rows, -1)),
+            "state_": DetectorState(state, rows.last_stamp),
         }
 
     def _run(self, state: DetectorState, rows: SensorRows) -> tuple[FloatArray, DetectorState]:
         innovations, after = self._filter(state, rows)
         return joint.score(self.joint_, innovations.z), after
 
-    def _alarm_level(self, log_p: FloatArray) -> float:
-        if self.false_alarm_rate is not None:
-            return float(np.log(self.false_alarm_rate))
-        assert self.rows_ is not None
-        return float(np.quantile(log_p[~np.isnan(self.rows_.values).all(axis=1)], self.contamination))
+    def _explain(self, state: DetectorState, rows: SensorRows) -> tuple[Explained, DetectorState]:
+        innovations, after = self._filter(state, rows, full=True)
+        parts = joint.explain(self.joint_, innovations.z)
+        lower, upper = self._range(innovations)
+        told = Explained(
+            joint.score(self.joint_, innovations.z),
+            innovations.expected,
+            lower,
+            upper,
+            innovations.z,
+            shares(parts.part),
+            parts.log_p,
+            np.ones(innovations.z.shape, dtype=np.int64),
+        )
+        return told, after
 
     # shared work ------------------------------------------------------------------------------------------------
 
     def _filter(self, state: DetectorState, rows: SensorRows, full: bool = False) -> tuple[Innovations, DetectorState]:
-        steps = _steps(rows, state.time, self.interval_)
+        steps = rows.steps(state.time, self.interval_)
         innovations, after = _engine(self.model_).run(
             self.model_, state.sensors, rows.values, steps, self.patience, full=full
         )
-        return innovations, DetectorState(after, _stamp(rows, -1))
-
-    def _innovations(self, rows: SensorRows) -> Innovations:
-        """Innovations of rows that follow the last one, or were training rows, with what was expected."""
-        parts = [self._filter(state, part, full=True)[0] for state, part in self._segments(rows)]
-        return Innovations(*(np.concatenate(fields) for fields in zip(*parts)))
+        return innovations, DetectorState(after, rows.last_stamp)
 
     def _range(self, innovations: Innovations) -> tuple[FloatArray, FloatArray]:
         """Bounds of the readings outside of which a sensor alone would reach the alarm level."""
         nominal = score_at(self.joint_.sensors, self.offset_)
         reach = np.maximum(-ndtri_exp(-nominal - _LOG_2), 0.0) * innovations.sd
         return innovations.expected - reach, innovations.expected + reach
-
-    def _long_index(self, rows: SensorRows) -> pd.MultiIndex:
-        times = pd.RangeIndex(len(rows.values), name="row") if rows.index is None else rows.index
-        sensors = pd.Index(
-            list(range(rows.values.shape[1]) if self.columns_ is None else self.columns_), tupleize_cols=False
-        )
-        each = sensors.take(np.tile(np.arange(len(sensors)), len(times)))
-        return pd.MultiIndex.from_arrays([times.repeat(len(sensors)), each], names=[times.name or "time", "sensor"])
 
 
 def _engine(model: Any) -> Any:
@@ -264,28 +181,3 @@ def _engine(model: Any) -> Any:
     from . import structural
 
     return structural
-
-
-def _usual_interval(rows: SensorRows) -> float:
-    """Median seconds from row to row, NaN without a clock."""
-    elapsed = rows.elapsed
-    if elapsed is None:
-        return np.nan
-    positive = elapsed[elapsed > 0]
-    return float(np.median(positive)) if len(positive) else np.nan
-
-
-def _stamp(rows: SensorRows, position: int) -> float:
-    """Seconds of a row's stamp since 1970, NaN without a clock."""
-    return float(rows.index[position].timestamp()) if isinstance(rows.index, pd.DatetimeIndex) else np.nan
-
-
-def _steps(rows: SensorRows, last_time: float, interval: float) -> FloatArray:
-    """Usual intervals that went by since the row before; 1 where that is not known."""
-    steps = np.ones(len(rows.values))
-    if isinstance(rows.index, pd.DatetimeIndex) and interval > 0:
-        if len(steps) > 1:
-            steps[1:] = np.asarray(rows.elapsed)[1:] / interval
-        if last_time == last_time:
-            steps[0] = (_stamp(rows, 0) - last_time) / interval
-    return steps

@@ -239,7 +239,7 @@ def test_explanation_of_an_alarm():
     told = detector.explain(X[1000:])
     assert told.index.names == ["at", "sensor"]
     assert list(told.columns) == [
-        "observed", "expected", "lower", "upper", "deviation", "share", "p_value", "culprit",
+        "observed", "expected", "lower", "upper", "deviation", "share", "p_value", "culprit", "window",
     ]  # fmt: skip
     assert told[told.culprit].index.tolist() == [(X.index[1010], "b")]
     alarm = told.loc[X.index[1010]]
