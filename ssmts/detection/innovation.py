@@ -13,6 +13,7 @@ from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from . import joint, local_level
 from .calibration import score_at
+from .calibrators import CALIBRATION, Calibrations, Stages
 from .local_level import Innovations
 
 _LOG_2 = float(np.log(2.0))
@@ -26,10 +27,16 @@ class DetectorState(NamedTuple):
     sensors : LevelState or StructuralState
     time : float
         Seconds of the last row's stamp since 1970; NaN without a clock.
+    calibrations : Calibrations
+        What the calibrators have learnt of the stream.
+    learning : bool
+        Whether they go on learning; False for training rows, which they know.
     """
 
     sensors: Any
     time: float
+    calibrations: Calibrations = Calibrations()
+    learning: bool = True
 
 
 class InnovationDetector(BaseDetector):
@@ -57,6 +64,9 @@ class InnovationDetector(BaseDetector):
     patience : int, default 10
         Rows in a row beyond three standard deviations on one side after which a level shift is believed (more, if they exceed
         less). Shorter excursions are never learnt as normal; a shift alarms for so many rows and then ends.
+    calibration : str or Calibrator, default "tail"
+        Where p-values come from. "tail": what the training rows showed, for ever. "nominal": what the model says, the
+        chi-squared distribution.
 
     Attributes
     ----------
@@ -66,6 +76,8 @@ class InnovationDetector(BaseDetector):
         Parameters of the sensors.
     joint_ : Joint
         Calibrations of sensors and rows, and the correlation of the sensors.
+    stages_ : Stages or None
+        Calibrators of sensors and rows other than "tail"; what they learnt of the training rows is in ``calibrations_``.
     state_ : DetectorState
         After the last row.
     n_features_in_, feature_names_in_
@@ -96,10 +108,15 @@ class InnovationDetector(BaseDetector):
     [(1, 1)]
     """
 
+    joint_: joint.Joint
+    stages_: Stages | None
+    calibrations_: Calibrations
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
         "model": [StrOptions({"local_level"}), HasMethods(["fit", "forecast"])],
         "patience": [Interval(Integral, 1, None, closed="left")],
+        "calibration": CALIBRATION,
     }
 
     def __init__(
@@ -109,11 +126,13 @@ class InnovationDetector(BaseDetector):
         false_alarm_rate: float | str | None = None,
         *,
         patience: int = 10,
+        calibration: Any = "tail",
     ) -> None:
         self.model = model
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
         self.patience = patience
+        self.calibration = calibration
 
     # hooks ------------------------------------------------------------------------------------------------------
 
@@ -130,31 +149,53 @@ class InnovationDetector(BaseDetector):
             model = structural.fit(self.model, rows.values, steps, self.patience, names)
             start = structural.start(model)
         innovations, state = _engine(model).run(model, start, rows.values, steps, self.patience)
+        share = float(self.contamination)
+        fitted = joint.fit(innovations.z, share)
+        stages, models, states = None, Calibrations(), Calibrations()
+        if self.calibration != "tail":
+            stages = Stages.of(self.calibration, len(names))
+            z = joint.first_of_runs(innovations.z)
+            level = self._alarm_share(rows) or share
+            models, states = stages.learn(joint.nominal(z), _distance(fitted, z), share, level)
         return {
             "model_": model,
-            "joint_": joint.fit(innovations.z, float(self.contamination)),
+            "joint_": fitted,
+            "stages_": stages,
+            "calibrations_": models,
             "interval_": interval,
-            "start_": DetectorState(start, np.nan),
-            "state_": DetectorState(state, rows.last_stamp),
+            "start_": DetectorState(start, np.nan, states, learning=False),
+            "state_": DetectorState(state, rows.last_stamp, states),
         }
 
     def _run(self, state: DetectorState, rows: SensorRows) -> tuple[FloatArray, DetectorState]:
         innovations, after = self._filter(state, rows)
-        return joint.score(self.joint_, innovations.z), after
+        if self.stages_ is None:
+            return joint.score(self.joint_, innovations.z), after
+        log_p, _, states = self._calibrated(state, innovations.z)
+        return log_p, after._replace(calibrations=states)
 
     def _explain(self, state: DetectorState, rows: SensorRows) -> tuple[Explained, DetectorState]:
         innovations, after = self._filter(state, rows, full=True)
-        parts = joint.explain(self.joint_, innovations.z)
-        lower, upper = self._range(innovations)
+        z = innovations.z
+        if self.stages_ is None:
+            log_p = joint.score(self.joint_, z)
+            log_p_sensor, part = joint.explain(self.joint_, z)
+            limit = score_at(self.joint_.sensors, self.offset_)
+        else:
+            log_p, log_p_sensor, states = self._calibrated(state, z)
+            after = after._replace(calibrations=states)
+            part = joint.parts(self.joint_, log_p_sensor, z)[0]
+            limit = self._limit(state, z)
+        reach = np.maximum(-ndtri_exp(-limit - _LOG_2), 0.0) * innovations.sd
         told = Explained(
-            joint.score(self.joint_, innovations.z),
+            log_p,
             innovations.expected,
-            lower,
-            upper,
-            innovations.z,
-            shares(parts.part),
-            parts.log_p,
-            np.ones(innovations.z.shape, dtype=np.int64),
+            innovations.expected - reach,
+            innovations.expected + reach,
+            z,
+            shares(part),
+            log_p_sensor,
+            np.ones(z.shape, dtype=np.int64),
         )
         return told, after
 
@@ -165,13 +206,32 @@ class InnovationDetector(BaseDetector):
         innovations, after = _engine(self.model_).run(
             self.model_, state.sensors, rows.values, steps, self.patience, full=full
         )
-        return innovations, DetectorState(after, rows.last_stamp)
+        return innovations, DetectorState(after, rows.last_stamp, state.calibrations, state.learning)
 
-    def _range(self, innovations: Innovations) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the readings outside of which a sensor alone would reach the alarm level."""
-        nominal = score_at(self.joint_.sensors, self.offset_)
-        reach = np.maximum(-ndtri_exp(-nominal - _LOG_2), 0.0) * innovations.sd
-        return innovations.expected - reach, innovations.expected + reach
+    def _calibrated(self, state: DetectorState, z: FloatArray) -> tuple[FloatArray, FloatArray, Calibrations]:
+        """Log p-values of rows and of readings by calibrators other than "tail", and what these know after them."""
+        assert self.stages_ is not None
+        combine = _distance(self.joint_, z)
+        return self.stages_.run(self.calibrations_, state.calibrations, joint.nominal(z), combine, state.learning)
+
+    def _limit(self, state: DetectorState, z: FloatArray) -> FloatArray:
+        """Surprise of every sensor at which it alone would be in alarm."""
+        assert self.stages_ is not None
+        at = np.full(len(z), self.offset_)
+        nominal = joint.nominal(z)
+        return self.stages_.sensors.run(
+            self.calibrations_.sensors, state.calibrations.sensors, nominal, at, learning=state.learning
+        )[1]
+
+
+def _distance(fitted: joint.Joint, z: FloatArray) -> Any:
+    """What makes the surprise of rows of the log p-values of their readings: the distance under the sensors' correlation."""
+
+    def combine(log_p: FloatArray) -> FloatArray:
+        rows = joint.parts(fitted, log_p, z)[1]
+        return np.where(np.isnan(z).all(axis=1), np.nan, rows)[:, None]
+
+    return combine
 
 
 def _engine(model: Any) -> Any:

@@ -70,7 +70,7 @@ def fit(z: Array, contamination: float) -> Joint:
     contamination : float
         See `ssmts.detection.calibration.calibrate`.
     """
-    z = _first_of_runs(z)
+    z = first_of_runs(z)
     sensors = calibrate(nominal(z), contamination)
     scores = np.empty_like(z)
     normal_scores(*sensors, z, scores)
@@ -85,7 +85,7 @@ def fit(z: Array, contamination: float) -> Joint:
     )
 
 
-def _first_of_runs(z: Array) -> Array:
+def first_of_runs(z: Array) -> Array:
     """Innovations with NaN in place of those that go on an excursion begun in the row before."""
     above, below = z > GATE, z < -GATE
     later = np.zeros(z.shape, dtype=bool)
@@ -109,11 +109,26 @@ def score(joint: Joint, z: Array) -> Array:
 
 def explain(joint: Joint, z: Array) -> Explanation:
     """Take the scores of rows apart by sensor."""
-    scores, log_p, part, rows = np.empty_like(z), np.empty_like(z), np.empty_like(z), np.empty(len(z))
-    normal_scores(*joint.sensors, z, scores)
-    distances(scores, joint.correlation, joint.precision, rows, part)
+    log_p = np.empty_like(z)
     _log_p_values(*joint.sensors, z, log_p)
-    return Explanation(log_p, part)
+    return Explanation(log_p, parts(joint, log_p, z)[0])
+
+
+def parts(joint: Joint, log_p: Array, z: Array) -> tuple[Array, Array]:
+    """Every sensor's part of its row's distance, and the distance as -log P(distance is larger), 0 without a reading.
+
+    Parameters
+    ----------
+    joint : Joint
+    log_p : (n_times, n_sensors)
+        Of the sensors' innovations, however they were calibrated.
+    z : (n_times, n_sensors)
+        The innovations, of which the signs are taken.
+    """
+    scores, part, rows = np.empty_like(z), np.empty_like(z), np.empty(len(z))
+    _signed(log_p, z, scores)
+    distances(scores, joint.correlation, joint.precision, rows, part)
+    return part, rows
 
 
 def nominal(z: Array) -> Array:
@@ -232,6 +247,15 @@ def normal_scores(
             nominal = -log_erfc(abs(z[t, i]) / math.sqrt(2.0))
             size = normal_score(log_p_value(log_p, spacing, threshold, log_share, shape, scale, i, nominal))
             out[t, i] = size if z[t, i] > 0 else -size
+
+
+@kernel
+def _signed(log_p: Array, z: Array, out: Array) -> None:
+    """Fill `out` with the signed normal score of every p-value."""
+    for t in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            size = normal_score(log_p[t, i])
+            out[t, i] = np.nan if math.isnan(z[t, i]) else size if z[t, i] > 0 else -size
 
 
 @kernel

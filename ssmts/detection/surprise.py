@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri_exp
 
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
-from .calibration import Calibration, calibrate, log_p_values, score_at
+from .calibrators import CALIBRATION, Calibrations, Stages
 
 
 class Surprise(NamedTuple):
@@ -31,37 +31,52 @@ class Surprise(NamedTuple):
     window: Any
 
 
-class Calibrations(NamedTuple):
-    """Distributions of the surprise of every sensor, and of that of a row (one column), as the training rows showed them."""
-
-    sensors: Calibration
-    rows: Calibration
-
-
 class SurpriseState(NamedTuple):
-    """What a detector knows after its last row: of its sensors, and the seconds of the row's stamp (NaN without a clock)."""
+    """What a detector knows after its last row.
+
+    Attributes
+    ----------
+    sensors : of the subclass
+    stamp : seconds of the row's stamp since 1970, NaN without a clock.
+    calibrations : what its calibrators have learnt of the stream.
+    learning : whether they go on learning; False for training rows, which they know.
+    """
 
     sensors: Any
     stamp: float
+    calibrations: Calibrations = Calibrations()
+    learning: bool = True
 
 
 class SurpriseDetector(BaseDetector):
     """A detector of which a subclass says how surprising every reading is, `_learn` and `_surprise`.
 
-    The surprises of every sensor are calibrated by those of the training rows. A row is as strange as the strangest of its m
-    readings, with the p-value ``1 - (1 - p)^m`` that independent sensors would give it (Sidak 1967); what it really is,
+    The surprises of every sensor are calibrated, by default by those of the training rows. A row is as strange as the strangest
+    of its m readings, with the p-value ``1 - (1 - p)^m`` that independent sensors would give it (Sidak 1967); what it really is,
     a second calibration learns. With one sensor there is nothing to combine.
+
+    How p-values come about is the parameter `calibration`, which subclasses take in ``__init__`` (see `ssmts.detection.calibrators`).
 
     Attributes
     ----------
+    stages_ : Stages
+        The calibrators of sensors and of rows.
     calibrations_ : Calibrations
+        What they learnt from the training rows.
     interval_ : float
         Usual seconds from row to row, NaN without a clock.
     """
 
+    calibration: Any = "tail"
     model_: Any
+    stages_: Stages
     calibrations_: Calibrations
     interval_: float
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseDetector._parameter_constraints,
+        "calibration": CALIBRATION,
+    }
 
     @abstractmethod
     def _learn(self, rows: SensorRows, steps: FloatArray) -> tuple[Any, Any]:
@@ -89,27 +104,38 @@ class SurpriseDetector(BaseDetector):
         model, start = self._learn(rows, steps)
         surprise, state = self._surprise(model, start, rows, steps, full=False)
         share = float(self.contamination)
-        sensors = calibrate(surprise.score, share)
-        combined = sidak(log_p_values(sensors, surprise.score))
-        combined[np.isnan(surprise.score).all(axis=1)] = np.nan
+        level = self._alarm_share(rows) or share
+        stages = Stages.of(self.calibration, rows.values.shape[1])
+        models, states = stages.learn(surprise.score, _strangest, share, level)
         return {
             "model_": model,
-            "calibrations_": Calibrations(sensors, calibrate(-combined[:, None], share)),
+            "stages_": stages,
+            "calibrations_": models,
             "interval_": interval,
-            "start_": SurpriseState(start, np.nan),
-            "state_": SurpriseState(state, rows.last_stamp),
+            "start_": SurpriseState(start, np.nan, states, learning=False),
+            "state_": SurpriseState(state, rows.last_stamp, states),
         }
 
     def _run(self, state: SurpriseState, rows: SensorRows) -> tuple[FloatArray, SurpriseState]:
         surprise, after = self._ahead(state, rows, full=False)
-        return self._row(log_p_values(self.calibrations_.sensors, surprise.score)), after
+        log_p, _, states = self._calibrated(state, surprise.score)
+        return log_p, after._replace(calibrations=states)
 
     def _explain(self, state: SurpriseState, rows: SensorRows) -> tuple[Explained, SurpriseState]:
         surprise, after = self._ahead(state, rows, full=True)
-        log_p = log_p_values(self.calibrations_.sensors, surprise.score)
-        reach = self._reach(score_at(self.calibrations_.sensors, self._sensor_level())) * surprise.sd
+        log_p_row, log_p, states = self._calibrated(state, surprise.score)
+        scores = self.stages_.reach(
+            self.calibrations_,
+            state.calibrations,
+            surprise.score,
+            _strangest,
+            state.learning,
+            self.offset_,
+            self._alone,
+        )
+        reach = self._reach(scores) * surprise.sd
         told = Explained(
-            self._row(log_p),
+            log_p_row,
             surprise.expected,
             surprise.expected - reach,
             surprise.expected + reach,
@@ -118,28 +144,29 @@ class SurpriseDetector(BaseDetector):
             log_p,
             surprise.window,
         )
-        return told, after
+        return told, after._replace(calibrations=states)
 
     # shared work ------------------------------------------------------------------------------------------------
 
     def _ahead(self, state: SurpriseState, rows: SensorRows, *, full: bool) -> tuple[Surprise, SurpriseState]:
         steps = rows.steps(state.stamp, self.interval_)
         surprise, after = self._surprise(self.model_, state.sensors, rows, steps, full=full)
-        return surprise, SurpriseState(after, rows.last_stamp)
+        return surprise, SurpriseState(after, rows.last_stamp, state.calibrations, state.learning)
 
-    def _row(self, log_p: FloatArray) -> FloatArray:
-        """Log p-value of each row from those of its readings, 0 without any."""
-        if log_p.shape[1] == 1:
-            return np.nan_to_num(log_p[:, 0], nan=0.0)
-        return log_p_values(self.calibrations_.rows, -sidak(log_p)[:, None])[:, 0]
+    def _calibrated(self, state: SurpriseState, scores: FloatArray) -> tuple[FloatArray, FloatArray, Calibrations]:
+        """Log p-values of rows and of readings, and what the calibrators know after them."""
+        return self.stages_.run(self.calibrations_, state.calibrations, scores, _strangest, state.learning)
 
-    def _sensor_level(self) -> float:
-        """Log p-value of one sensor with which a row reaches the alarm level by itself."""
-        m = self.n_features_in_
-        if m == 1:
-            return self.offset_
-        nominal = -score_at(self.calibrations_.rows, self.offset_)[0]
-        return float(np.log(-np.expm1(np.log1p(-np.exp(nominal)) / m)))
+    def _alone(self, surprise: FloatArray) -> FloatArray:
+        """Log p-value of one sensor that by itself gives a row this surprise: Sidak's combination undone."""
+        with np.errstate(divide="ignore"):
+            found: FloatArray = np.log(-np.expm1(np.log1p(-np.exp(-surprise)) / self.n_features_in_))
+        return found
+
+
+def _strangest(log_p: FloatArray) -> FloatArray:
+    """Surprise of each row from the log p-values of its readings, NaN without any."""
+    return np.where(np.isnan(log_p).all(axis=1), np.nan, -sidak(log_p))[:, None]
 
 
 def sidak(log_p: FloatArray) -> FloatArray:
