@@ -18,6 +18,7 @@ _PUBLIC = {
     "Long": "panel",
     "Naive": "forecasting.naive",
     "SeasonalNaive": "forecasting.naive",
+    "ShiftDetector": "detection.shift",
     "SpaceTimeClassifier": "deep.classifier",
     "SpaceTimeForecaster": "deep.spacetime",
     "StructuralForecaster": "forecasting.structural",

@@ -73,7 +73,7 @@ def test_detector(detector, check):
 def _sklearn_checks():
     for kind, failures in (
         (BaseForecaster, checks.EXPECTED_FORECASTER_FAILURES),
-        (BaseDetector, checks.EXPECTED_FAILURES),
+        (BaseDetector, checks.EXPECTED_DETECTOR_FAILURES),
         (ClassifierMixin, checks.EXPECTED_CLASSIFIER_FAILURES),
     ):
         for cls in _public(kind):

@@ -119,6 +119,14 @@ def fit(y: Array, steps: Array, patience: int, names: Sequence[str] | None = Non
     TooShortError
         If a sensor has fewer than three readings.
     """
+    enough(y, names)
+    columns = [_fit_column(np.ascontiguousarray(column), steps, float(patience)) for column in y.T]
+    gain, sd = (np.array(values) for values in zip(*columns))
+    return LocalLevel(gain, sd**2)
+
+
+def enough(y: Array, names: Sequence[str] | None = None) -> None:
+    """Raise unless every sensor has the `FEWEST` readings that show a level and a noise."""
     counts = (~np.isnan(y)).sum(axis=0)
     if counts.min() < FEWEST:
         few = int(counts.argmin())
@@ -126,9 +134,6 @@ def fit(y: Array, steps: Array, patience: int, names: Sequence[str] | None = Non
             f"Sensor {few if names is None else names[few]} has {counts.min()} reading(s) in the {len(y)} training row(s), "
             f"n_samples = {len(y)}; its level and noise need at least {FEWEST}. Train on more rows."
         )
-    columns = [_fit_column(np.ascontiguousarray(column), steps, float(patience)) for column in y.T]
-    gain, sd = (np.array(values) for values in zip(*columns))
-    return LocalLevel(gain, sd**2)
 
 
 def run(
@@ -197,13 +202,13 @@ def _run(
             if full:
                 expected[t, i] = level[i] if ahead < np.inf else np.nan
                 sd[t, i] = math.sqrt(total) if ahead < np.inf else np.nan
-            z[t, i], level[i], level_var[i], rise[i], fall[i] = _step(
+            z[t, i], level[i], level_var[i], rise[i], fall[i] = step(
                 y[t, i], level[i], ahead, total, S, rise[i], fall[i], patience
             )
 
 
 @kernel
-def _step(
+def step(
     y: float, level: float, ahead: float, total: float, S: float, rise: float, fall: float, patience: float
 ) -> tuple[float, float, float, float, float]:
     """One reading of one sensor: its standardised innovation, and the level, its variance, rise and fall after it."""
@@ -286,7 +291,7 @@ def _pass(y: Array, steps: Array, patience: float, gain: float, sd: float, least
     for t in range(y.size):
         ahead = level_var + gain * gain * S * steps[t]
         total = ahead + (1.0 - gain) * S
-        z, level, level_var, rise, fall = _step(y[t], level, ahead, total, S, rise, fall, patience)
+        z, level, level_var, rise, fall = step(y[t], level, ahead, total, S, rise, fall, patience)
         if not math.isnan(z):
             square = (T_UNITS * z) ** 2
             bounded = 1.0 + 0.25 * min(square, FURTHEST)

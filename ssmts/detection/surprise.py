@@ -124,16 +124,7 @@ class SurpriseDetector(BaseDetector):
     def _explain(self, state: SurpriseState, rows: SensorRows) -> tuple[Explained, SurpriseState]:
         surprise, after = self._ahead(state, rows, full=True)
         log_p_row, log_p, states = self._calibrated(state, surprise.score)
-        scores = self.stages_.reach(
-            self.calibrations_,
-            state.calibrations,
-            surprise.score,
-            _strangest,
-            state.learning,
-            self.offset_,
-            self._alone,
-        )
-        reach = self._reach(scores) * surprise.sd
+        reach = self._reach(self._alarming(state, surprise.score)) * surprise.sd
         told = Explained(
             log_p_row,
             surprise.expected,
@@ -156,6 +147,11 @@ class SurpriseDetector(BaseDetector):
     def _calibrated(self, state: SurpriseState, scores: FloatArray) -> tuple[FloatArray, FloatArray, Calibrations]:
         """Log p-values of rows and of readings, and what the calibrators know after them."""
         return self.stages_.run(self.calibrations_, state.calibrations, scores, _strangest, state.learning)
+
+    def _alarming(self, state: SurpriseState, scores: FloatArray) -> FloatArray:
+        """Score of each sensor with which it alone would reach the alarm level in each row."""
+        models, states, level = self.calibrations_, state.calibrations, self.offset_
+        return self.stages_.reach(models, states, scores, _strangest, state.learning, level, self._alone)
 
     def _alone(self, surprise: FloatArray) -> FloatArray:
         """Log p-value of one sensor that by itself gives a row this surprise: Sidak's combination undone."""
