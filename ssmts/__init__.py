@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 # Public name -> module. A new model is one file and one line here; the common tests find it by this table.
 _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
+    "Autoregressive": "detection.autoregressive",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
     "DynamicFactorForecaster": "forecasting.dynamic_factor",
     "GaussianProcessForecaster": "forecasting.gaussian_process",

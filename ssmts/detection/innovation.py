@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
-from . import joint, local_level
+from . import autoregressive, joint, local_level
+from .autoregressive import Autoregressive
 from .calibration import score_at
 from .calibrators import CALIBRATION, Calibrations, Stages
 from .local_level import Innovations
@@ -24,7 +25,7 @@ class DetectorState(NamedTuple):
 
     Attributes
     ----------
-    sensors : LevelState or StructuralState
+    sensors : LevelState, AutoregressiveState or StructuralState
     time : float
         Seconds of the last row's stamp since 1970; NaN without a clock.
     calibrations : Calibrations
@@ -52,9 +53,11 @@ class InnovationDetector(BaseDetector):
 
     Parameters
     ----------
-    model : "local_level" or StructuralForecaster, default "local_level"
-        Model of each sensor. A local level takes any sensor and costs a fraction of a microsecond a reading; give a forecaster for those
-        with a season or a slope, which costs some hundred times as much.
+    model : "local_level", "autoregressive", Autoregressive or StructuralForecaster, default "local_level"
+        Model of each sensor. A local level takes any sensor and costs some nanoseconds a reading. An autoregression goes on
+        learning row by row how each reading follows from the last eight, for sensors that swing or whose ways change, and costs some
+        hundred nanoseconds; `Autoregressive` sets its order and forgetting. Give a forecaster for those with a season or a slope,
+        which costs some microseconds.
     contamination : float in (0, 0.5], default 0.01
         Share of the training rows that are to be in alarm, unless `false_alarm_rate` is given. At most this share of them
         is also taken for outliers and set aside when p-values are calibrated.
@@ -72,7 +75,7 @@ class InnovationDetector(BaseDetector):
     ----------
     offset_ : float
         Logarithm of the alarm level: rows with ``score_samples`` below it are in alarm.
-    model_ : LocalLevel or Structural
+    model_ : LocalLevel, AutoregressiveModel or Structural
         Parameters of the sensors.
     joint_ : Joint
         Calibrations of sensors and rows, and the correlation of the sensors.
@@ -85,6 +88,7 @@ class InnovationDetector(BaseDetector):
 
     See Also
     --------
+    ssmts.Autoregressive : settings of the online-learnt autoregression.
     ssmts.StructuralForecaster : models with season and slope.
 
     Notes
@@ -114,7 +118,7 @@ class InnovationDetector(BaseDetector):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
-        "model": [StrOptions({"local_level"}), HasMethods(["fit", "forecast"])],
+        "model": [StrOptions({"local_level", "autoregressive"}), Autoregressive, HasMethods(["fit", "forecast"])],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "calibration": CALIBRATION,
     }
@@ -143,6 +147,10 @@ class InnovationDetector(BaseDetector):
         if self.model == "local_level":
             model: Any = local_level.fit(rows.values, steps, self.patience, names)
             start: Any = local_level.start(rows.values.shape[1])
+        elif self.model == "autoregressive" or isinstance(self.model, Autoregressive):
+            spec = Autoregressive() if self.model == "autoregressive" else self.model
+            model = autoregressive.fit(spec, rows.values, steps, self.patience, names)
+            start = autoregressive.start(model)
         else:
             from . import structural
 
@@ -238,6 +246,8 @@ def _engine(model: Any) -> Any:
     """The module that runs a model."""
     if isinstance(model, local_level.LocalLevel):
         return local_level
+    if isinstance(model, autoregressive.AutoregressiveModel):
+        return autoregressive
     from . import structural
 
     return structural

@@ -229,7 +229,7 @@ def step(
 @kernel
 def _fit_column(y: Array, steps: Array, patience: float) -> tuple[float, float]:
     """Gain and standard deviation of the innovations of one sensor."""
-    unit = _unit(y)
+    unit = usual_change(y)
     if unit == 0.0:
         last = 0.0
         for value in y:
@@ -302,7 +302,7 @@ def _pass(y: Array, steps: Array, patience: float, gain: float, sd: float, least
 
 
 @kernel
-def _unit(y: Array) -> float:
+def usual_change(y: Array) -> float:
     """Median size of the changes from one reading to the next, among those that are changes; 0 if there are none."""
     changes = np.empty(y.size)
     count, before = 0, np.nan

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from ssmts.core.gaussian import filter, smooth, step
 from ssmts.core.types import Array, Index, State
+from ssmts.detection.grid import moves
 from ssmts.detection.local_level import RESOLUTION, Innovations, bounded_loss
 from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent, weight
 from ssmts.exceptions import InputError, InputTypeError, SsmtsError
@@ -113,9 +114,9 @@ def _fit_sensor(
     template: StructuralForecaster, name: str, y: Array, steps: Array, patience: int
 ) -> tuple[StructuralUnit, State, Array]:
     masked = np.zeros(len(y), dtype=bool)
-    moves = _moves(steps, 0.0)[0]
+    taken = moves(steps, 0.0)[0]
     for _ in range(ROUNDS):
-        grid = _on_grid(np.where(masked, np.nan, y), moves)
+        grid = _on_grid(np.where(masked, np.nan, y), taken)
         try:
             fitted = clone(template).set_params(freq=None).fit(grid)
         except SsmtsError as error:
@@ -211,11 +212,11 @@ def run(
     n, d = y.shape
     kept = n if full else 0
     out = Innovations(np.empty((kept, d)), np.empty((kept, d)), np.empty((n, d)))
-    moves, lead = _moves(steps, state.lead)
+    taken, lead = moves(steps, state.lead)
     states, rise, fall = list(state.states), state.rise.copy(), state.fall.copy()
     for i, unit in enumerate(model.units):
         sensor = _Sensor(unit, model.directions[i], patience, states[i], rise[i], fall[i])
-        told = sensor.filter(_on_grid(y[:, i], moves) - unit.shift)[np.cumsum(moves) - 1]
+        told = sensor.filter(_on_grid(y[:, i], taken) - unit.shift)[np.cumsum(taken) - 1]
         states[i], rise[i], fall[i] = sensor.state, sensor.rise, sensor.fall
         out.z[:, i] = told[:, 2]
         if full:
@@ -285,9 +286,9 @@ class _Sensor:
         return told
 
 
-def _on_grid(y: Array, moves: Index) -> Array:
+def _on_grid(y: Array, taken: Index) -> Array:
     """Readings on a grid, NaN where there are none."""
-    at = np.cumsum(moves) - 1
+    at = np.cumsum(taken) - 1
     grid = np.full(at[-1] + 1, np.nan)
     grid[at] = y
     return grid
@@ -311,14 +312,3 @@ def _until_unusual(z: Array, rise: float, fall: float, patience: float) -> tuple
             return t, rise, fall
         rise, fall = up, down
     return z.size, rise, fall
-
-
-def _moves(steps: Array, lead: float) -> tuple[Index, float]:
-    """Whole steps of the model for each row, at least one, and how far it is ahead of the clock at the end."""
-    moves = []
-    for gap in steps:
-        move = max(1, round(gap - lead))
-        lead += move - gap
-        lead = lead if abs(lead) > 0.5 else 0.0
-        moves.append(move)
-    return np.array(moves, dtype=np.int64), lead

@@ -109,12 +109,6 @@ def test_absent_rows_keep_the_phase_of_the_season():
     np.testing.assert_allclose(detector.explain(jittered).expected, short.expected, rtol=1e-9)
 
 
-def test_duplicated_stamps_are_rows_until_a_gap_makes_up_for_them():
-    moves, lead = structural._moves(np.array([1.0, 1.0, 0.0, 1.0, 1.0, 3.0, 1.0]), 0.0)
-    assert moves.tolist() == [1, 1, 1, 1, 1, 2, 1]
-    assert lead == 0.0
-
-
 def test_models_that_cannot_serve_are_refused():
     y = seasonal(100)[:, None]
     with pytest.raises(InputError, match="target_transform"):
