@@ -27,6 +27,7 @@ __all__ = ["load", "save"]
 FORMAT_VERSION = 1
 _RULES = PLAIN_RULES + PANDAS_RULES + OBJECT_RULES
 _HEADER = "header.json"
+_ADVICE = " Save the estimator again."
 
 
 def save(estimator: Any, path: str | os.PathLike[str], *, data: bool = False) -> None:
@@ -106,16 +107,64 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     content = Path(path).read_bytes()
     header, arrays, blobs = _unpack(content, str(path))
+    if "kind" in header:
+        raise PersistError(f"{path} is no estimator but a {header['kind']}.")
+    estimator = _decoded(header, "estimator", arrays, blobs, path)
+    if not is_ours(type(estimator)) or not hasattr(estimator, "get_params"):
+        raise PersistError(f"{path} is damaged: it holds no estimator.{_ADVICE}")
+    return estimator
+
+
+def pack(kind: str, content: Any) -> bytes:
+    """Bytes of a file of another kind than an estimator, such as a checkpoint, under the same header and rules.
+
+    Parameters
+    ----------
+    kind : str
+    content : tree of plain values, arrays and objects of this library
+    """
+    writer = Writer(_RULES, frozenset({"rows_"}))
+    header = {
+        "format": "ssmts",
+        "format_version": FORMAT_VERSION,
+        "library_version": __version__,
+        "kind": kind,
+        "versions": _versions(),
+        "content": writer.encode(content),
+    }
+    return _pack(header, writer, method=zipfile.ZIP_STORED)  # what is written every few seconds has to be quick
+
+
+def unpack(kind: str, content: bytes, path: str) -> Any:
+    """What `pack` was given.
+
+    Raises
+    ------
+    PersistError
+        The bytes are foreign, truncated, damaged, of another kind or of a newer format; the message says which.
+    """
+    header, arrays, blobs = _unpack(content, path, advice="")
+    if header.get("kind") != kind:
+        what = f"a {header['kind']}" if "kind" in header else f"the estimator {header.get('class')}"
+        raise PersistError(f"{path} is no {kind} but {what}.")
+    return _decoded(header, "content", arrays, blobs, path, advice="")
+
+
+def _decoded(
+    header: dict[str, Any],
+    what: str,
+    arrays: dict[str, np.ndarray],
+    blobs: list[bytes],
+    path: Any,
+    advice: str = _ADVICE,
+) -> Any:
     try:
-        estimator = Reader(_RULES, arrays, blobs).decode(header["estimator"])
+        return Reader(_RULES, arrays, blobs).decode(header[what])
     except PersistError as error:
         wrote = f"ssmts {header.get('library_version')} wrote it, this is {__version__}"
         raise PersistError(f"{path} cannot be loaded: {error} ({wrote}.)") from error
     except Exception as error:
-        raise PersistError(f"{path} is damaged: {type(error).__name__}: {error}. Save the estimator again.") from error
-    if not is_ours(type(estimator)) or not hasattr(estimator, "get_params"):
-        raise PersistError(f"{path} is damaged: it holds no estimator. Save the estimator again.")
-    return estimator
+        raise PersistError(f"{path} is damaged: {type(error).__name__}: {error}.{advice}") from error
 
 
 def _versions() -> dict[str, str]:
@@ -126,7 +175,7 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: each.__version__ for name, each in libraries.items()}}
 
 
-def _pack(header: dict[str, Any], writer: Writer) -> bytes:
+def _pack(header: dict[str, Any], writer: Writer, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     members = {_HEADER: json.dumps(header, separators=(",", ":"), allow_nan=False).encode()}
     for name, array in writer.arrays().items():
         buffer = io.BytesIO()
@@ -135,15 +184,17 @@ def _pack(header: dict[str, Any], writer: Writer) -> bytes:
     for number, (kind, blob) in enumerate(writer.blobs):
         members[f"{number}.{kind}"] = blob
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(out, "w", method, compresslevel=9) as archive:
         for name, content in members.items():  # a fixed date, so that equal estimators give equal files
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = method
             archive.writestr(info, content)
     return out.getvalue()
 
 
-def _unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, np.ndarray], list[bytes]]:
+def _unpack(
+    content: bytes, path: str, advice: str = _ADVICE
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[bytes]]:
     if not content.startswith(b"PK\x03\x04"):
         begins = f"it begins with {content[:8]!r}" if content else "it is empty"
         raise PersistError(f"{path} is no file of ssmts.persist.save: {begins}.")
@@ -163,7 +214,7 @@ def _unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, np.nda
     except PersistError:
         raise
     except Exception as error:
-        raise PersistError(f"{path} is truncated or damaged: {error}. Save the estimator again.") from error
+        raise PersistError(f"{path} is truncated or damaged: {error}.{advice}") from error
     return header, arrays, blobs
 
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "deep": {"core", "components", "plotting", "_files"} | CONTRACT,
     "preprocessing": CONTRACT,
     "datasets": set(),
-    "stream": {"detection", "base_detector", "_containers"},
+    "stream": {"detection", "base_detector", "_containers", "persist", "_files"},
     "base": CONTRACT,
     "panel": CONTRACT,
     "_form": CONTRACT,

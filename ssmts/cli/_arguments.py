@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from ._types import TABLES, count, level, picture, rate, season, table, writable
+from ._watch_arguments import WATCH, WATCH_NOTES, add_watch_arguments
 
 __all__ = ["add_backtest", "add_detect", "add_forecast", "add_watch"]
 
-TABLES = (".csv", ".parquet", ".json")
-PICTURES = (".png", ".svg", ".pdf")
 FALSE_ALARM_RATE = 1e-3
-WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
 MODELS = ("structural", "seasonal_naive", "naive")
 
 COLUMNS = """\
@@ -64,35 +63,13 @@ training:
   go on after those of the training file, at their stamps if these are later, else one usual step later.
 
 """
-WATCH = """\
-Read NDJSON or CSV from standard input line by line, and answer each reading with one JSON object, at once:
-
-  {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,"status":..}
-
-sensor is the one that adds most to the strangeness of the reading; observed, expected, lower and upper are
-its own. status is warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What
-is not known is null.
-"""
-WATCH_NOTES = """\
-readings:
-  CSV begins with a header line; NDJSON has an object a line, {"time": "08:00", "flow": 1.5, "heat": null}.
-  A field that is empty, null, NaN or NA (or, in NDJSON, absent) is a silent sensor.
-  Other lines that cannot be read get no answer and stop nothing; each is reported on standard error with
-  its number. A summary follows at the end.
-  Readings count in the order in which they come. Their times are handed through as they are: they may be
-  irregular, twice the same, or go backwards. Memory does not grow.
-
-exit codes:
-  0 at the end of the input and on SIGTERM, 130 on the interrupt key, 141 when nobody reads the answers any
-  more. In all three cases what was read has been answered, and --save is done. 1, 2: see `ssmts --help`.
-"""
 
 
 def add_forecast(commands: Any) -> None:
     """Add ``ssmts forecast``."""
     command = _add(commands, "forecast", "forecast a file", FORECAST, COLUMNS + TARGET)
     command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
-    command.add_argument("--horizon", "-H", type=_count, required=True, help="rows to forecast")
+    command.add_argument("--horizon", "-H", type=count, required=True, help="rows to forecast")
     _add_season(command, "rows in a season, several for several seasons; none unless given")
     command.add_argument(
         "--model",
@@ -103,7 +80,7 @@ def add_forecast(commands: Any) -> None:
     _add_series(command)
     _add_levels(command)
     _add_files(command, "the table, instead of CSV on standard output")
-    command.add_argument("--save", type=_writable, metavar="FILE", help="save the fitted model, for ssmts.load")
+    command.add_argument("--save", type=writable, metavar="FILE", help="save the fitted model, for ssmts.load")
 
 
 def add_backtest(commands: Any) -> None:
@@ -114,7 +91,7 @@ def add_backtest(commands: Any) -> None:
     source.add_argument(
         "--dataset", metavar="NAME", help="a data set of ssmts.datasets, such as elnino, ETTh1, nab/nyc_taxi"
     )
-    command.add_argument("--horizon", "-H", type=_count, help="rows in a window; that of the data set unless given")
+    command.add_argument("--horizon", "-H", type=count, help="rows in a window; that of the data set unless given")
     _add_season(command, "rows in a season, several for several seasons; that of the data set unless given")
     command.add_argument(
         "--models",
@@ -123,8 +100,8 @@ def add_backtest(commands: Any) -> None:
         metavar="MODEL",
         help=f"of {', '.join(MODELS)}; default: structural, and seasonal_naive if there is a season, else naive",
     )
-    command.add_argument("--windows", type=_count, metavar="N", help="number of windows, see below")
-    command.add_argument("--step", type=_count, help="rows from one window to the next; the horizon unless given")
+    command.add_argument("--windows", type=count, metavar="N", help="number of windows, see below")
+    command.add_argument("--step", type=count, help="rows from one window to the next; the horizon unless given")
     command.add_argument("--refit", action="store_true", help="fit again in every window")
     _add_series(command)
     _add_levels(command)
@@ -144,27 +121,13 @@ def add_detect(commands: Any) -> None:
     command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
     command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
     _add_files(command, "the table, instead of CSV on standard output")
-    command.add_argument("--save", type=_writable, metavar="FILE", help="save the detector, for watch --model")
+    command.add_argument("--save", type=writable, metavar="FILE", help="save the detector, for watch --model")
 
 
 def add_watch(commands: Any) -> None:
     """Add ``ssmts watch``."""
     command = _add(commands, "watch", "watch a stream of readings", WATCH, WATCH_NOTES)
-    known = command.add_mutually_exclusive_group()
-    known.add_argument("--fit", metavar="FILE", help="learn from a CSV or Parquet file first")
-    known.add_argument("--model", metavar="FILE", help="a detector that --save or ssmts.save has written")
-    known.add_argument(
-        "--warmup", type=_count, default=WARMUP, metavar="N", help=f"learn from the first N readings; default: {WARMUP}"
-    )
-    _add_alarm(command)
-    command.add_argument(
-        "--format", choices=("auto", "ndjson", "csv"), default="auto", help="auto tells by the first line"
-    )
-    command.add_argument("--time", metavar="FIELD", help="field of stamps; else ds, time, timestamp, date or datetime")
-    command.add_argument(
-        "--sensors", nargs="+", metavar="FIELD", help="fields to watch; else those of the model, else all others"
-    )
-    command.add_argument("--save", type=_writable, metavar="FILE", help="save the detector at the end, for --model")
+    add_watch_arguments(command, _add_alarm)
 
 
 def _add(commands: Any, name: str, help: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -187,7 +150,7 @@ def _later(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _add_season(command: argparse.ArgumentParser, help: str) -> None:
-    command.add_argument("--season", "-S", type=_season, nargs="+", metavar="S", help=help)
+    command.add_argument("--season", "-S", type=season, nargs="+", metavar="S", help=help)
 
 
 def _add_series(command: argparse.ArgumentParser) -> None:
@@ -201,82 +164,21 @@ def _add_series(command: argparse.ArgumentParser) -> None:
 
 def _add_levels(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--level", type=_level, nargs="+", default=[80.0, 95.0], metavar="PERCENT", help="intervals; default: 80 95"
+        "--level", type=level, nargs="+", default=[80.0, 95.0], metavar="PERCENT", help="intervals; default: 80 95"
     )
 
 
 def _add_alarm(command: argparse.ArgumentParser) -> None:
-    rate = command.add_mutually_exclusive_group()
+    level_by = command.add_mutually_exclusive_group()
     help = f"share of normal rows that may alarm; default: {FALSE_ALARM_RATE:g}"
-    rate.add_argument("--false-alarm-rate", type=_rate, metavar="RATE", help=help)
-    rate.add_argument(
-        "--contamination", type=_rate, metavar="SHARE", help="share of the training rows that are anomalies"
+    level_by.add_argument("--false-alarm-rate", type=rate, metavar="RATE", help=help)
+    level_by.add_argument(
+        "--contamination", type=rate, metavar="SHARE", help="share of the training rows that are anomalies"
     )
 
 
-def _add_files(command: argparse.ArgumentParser, output: str, picture: str = "it") -> None:
+def _add_files(command: argparse.ArgumentParser, output: str, drawn: str = "it") -> None:
     command.add_argument(
-        "--plot", type=_picture, metavar="FILE", help=f"draw {picture}: .png, .svg or .pdf (needs matplotlib)"
+        "--plot", type=picture, metavar="FILE", help=f"draw {drawn}: .png, .svg or .pdf (needs matplotlib)"
     )
-    command.add_argument("--output", "-o", type=_table, metavar="FILE", help=f"write {output}: {', '.join(TABLES)}")
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-
-
-def _season(text: str) -> float:
-    number = _number(text)
-    if not 1 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"a season has more than 1 row, not {text}")
-    return int(number) if number == int(number) else number
-
-
-def _level(text: str) -> float:
-    number = _number(text)
-    if not 1 <= number < 100:
-        raise argparse.ArgumentTypeError(f"a level is a per cent from 1 to below 100 (80, not 0.8), not {text}")
-    return number
-
-
-def _rate(text: str) -> float:
-    number = _number(text)
-    if not 0 < number <= 0.5:
-        raise argparse.ArgumentTypeError(f"a share is above 0 and at most 0.5, not {text}")
-    return number
-
-
-def _writable(text: str) -> str:
-    """A file name in a folder that is there, so that nothing is computed in vain."""
-    if not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(Path(text).parent)!r}")
-    if Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file in it")
-    return text
-
-
-def _table(text: str) -> str:
-    return _of_kind(text, TABLES)
-
-
-def _picture(text: str) -> str:
-    return _of_kind(text, PICTURES)
-
-
-def _of_kind(text: str, endings: tuple[str, ...]) -> str:
-    if Path(text).suffix.lower() not in endings:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in {', '.join(endings)}, which says the kind of file")
-    return _writable(text)
+    command.add_argument("--output", "-o", type=table, metavar="FILE", help=f"write {output}: {', '.join(TABLES)}")

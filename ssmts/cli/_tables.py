@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ..exceptions import InputError
-from ..stream.sources import TIME_NAMES, delimiter_of
+from ..stream.formats import TIME_NAMES, delimiter_of
 from ._stamps import reads_as_dates, stamps
 
 __all__ = ["draw", "read_frame", "read_sensors", "read_series", "write"]

@@ -1,4 +1,4 @@
-"""``ssmts watch``: readings from standard input, an answer to each on standard output."""
+"""``ssmts watch``: readings from a stream, an answer to each."""
 
 from __future__ import annotations
 
@@ -6,58 +6,126 @@ import argparse
 import math
 import signal
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from .. import InnovationDetector
+import ssmts
+
 from ..base_detector import BaseDetector
 from ..exceptions import InputError
 from ..persist import load, save
-from ..stream import JsonLines, LineSource, SignalledInput, Watch
+from ..stream import Arrange, Checkpoint, Notes, Several, Watch, begin, resume
 from ..stream import run as answer_all
+from ..stream.figures import figures
+from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
 from ._detect import alarm_level
+from ._streams import bell_of, describe, sinks_of, source_of
 from ._tables import read_frame, read_sensors
+from ._watch_arguments import DETECTORS
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Watch standard input until it ends."""
-    watch = _watch(options)
+    """Watch a stream until it ends."""
+    notes = Notes(_report)
+    keep = _checkpoint(options, notes)
+    content = None if keep is None else keep.read()
+    watch = _watch(options, notes) if content is None else _watch_of(content, options, notes)
+    arrange = _arrange(options, watch, notes)
     code = 0
-    with SignalledInput(sys.stdin.fileno()) as read:
-        source = LineSource(read, format=options.format, time=options.time, sensors=watch.sensors)
+    with ExitStack() as stack:
+        bell = stack.enter_context(bell_of(options))
+        source = source_of(options, bell, watch.sensors, notes)
+        sink = Several(sinks_of(options, notes))
+        stack.callback(sink.close)
+        if content is not None:
+            resume(content, source, arrange, watch, sink)
+            _report(f"going on after {watch.readings} readings")
+        elif keep is not None:
+            begin(keep, source, arrange, watch, sink)
+        latency = Latency()
+        if options.metrics_port is not None:
+            server = MetricsServer(
+                lambda: exposition(figures(source, arrange, watch, notes, keep), latency),
+                options.metrics_port,
+                options.metrics_host,
+            )
+            stack.callback(server.close)
+            _report(f"metrics at http://{options.metrics_host}:{server.port}/metrics")
         try:
-            answer_all(source, watch, JsonLines(sys.stdout.buffer), _report)
+            answer_all(
+                source,
+                watch,
+                sink,
+                notes,
+                arrange=arrange,
+                keep=keep,
+                latency=latency,
+                left=lambda: bell.signal is not None,
+            )
         except BrokenPipeError:
             forget_stdout()
             code = NO_READER
-    _report(f"{source.lines} lines, {watch.readings} readings, {source.bad} bad, {watch.alerts} alerts")
-    if options.save:
-        if watch.warming:
-            raise InputError(
-                f"The stream ended after {watch.readings} readings, within the warm-up, so there is no detector to save. Pass a smaller "
-                "--warmup, or --fit."
-            )
-        save(watch.detector, options.save)
-    return INTERRUPTED if read.signal == signal.SIGINT else code
+    _report(_summary(source, arrange, watch))
+    _save(options, watch)
+    return INTERRUPTED if bell.signal == signal.SIGINT else code
 
 
-def _watch(options: argparse.Namespace) -> Watch:
+def _checkpoint(options: argparse.Namespace, notes: Notes) -> Checkpoint | None:
+    if options.checkpoint is None:
+        if options.every or options.again:
+            options.refuse_usage("--every and --again are about a --checkpoint")
+        return None
+    seconds, rows = options.every or (None, None)
+    return Checkpoint(options.checkpoint, seconds=seconds, rows=rows, about=describe(options), note=notes)
+
+
+def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     """The watch that the command line describes."""
+    more: dict[str, Any] = {
+        "new_sensors": options.new_sensors,
+        "memory": options.warmup,
+        "note": notes,
+        "keys": _keys(options),
+    }
     if options.model is not None:
-        return _of_model(options)
-    detector = InnovationDetector(**alarm_level(options))
+        return _of_model(options, more)
+    detector = _detector(options)
     if options.fit is None:
-        return Watch(detector, warmup=options.warmup, sensors=options.sensors)
+        return Watch(detector, warmup=options.warmup, sensors=options.sensors, **more)
     rows = read_sensors(read_frame(options.fit), time=options.time, sensors=options.sensors, stamped=False)
     detector.fit(rows.to_numpy(dtype=np.float64, na_value=math.nan))
-    return Watch(detector, sensors=list(rows.columns))
+    return Watch(detector, sensors=list(rows.columns), **more)
 
 
-def _of_model(options: argparse.Namespace) -> Watch:
+def _watch_of(content: Any, options: argparse.Namespace, notes: Notes) -> Watch:
+    """A watch for the state in a checkpoint, which decides all that a new one would be asked for."""
+    watch = Watch(
+        _detector(options),
+        warmup=options.warmup,
+        new_sensors=options.new_sensors,
+        memory=options.warmup,
+        note=notes,
+        keys=_keys(options),
+    )
+    watch.sensors = content["watch"]["sensors"]
+    return watch
+
+
+def _detector(options: argparse.Namespace) -> Any:
+    return getattr(ssmts, DETECTORS[options.detector])(**alarm_level(options))
+
+
+def _keys(options: argparse.Namespace) -> bool:
+    """Whether answers need keys: where one may be sent twice."""
+    return any("://" in each for each in options.to or ())
+
+
+def _of_model(options: argparse.Namespace, more: dict[str, Any]) -> Watch:
     detector = load(options.model)
     if not isinstance(detector, BaseDetector):
         raise InputError(
@@ -75,7 +143,36 @@ def _of_model(options: argparse.Namespace) -> Watch:
     if options.sensors and len(options.sensors) != n:
         raise InputError(f"--sensors names {len(options.sensors)} field(s), the model was fitted on {n}.")
     names: Any = options.sensors or detector.columns_
-    return Watch(detector, sensors=None if names is None or None in names else [str(name) for name in names])
+    return Watch(detector, sensors=None if names is None or None in names else [str(name) for name in names], **more)
+
+
+def _arrange(options: argparse.Namespace, watch: Watch, notes: Notes) -> Arrange:
+    late, align = (None if each is None else round(each * 1e9) for each in (options.late, options.align))
+    return Arrange(
+        notes,
+        late=late,
+        align=align,
+        sensors=watch.sensors,
+        closed=options.sensors is not None or options.new_sensors == "ignore",
+    )
+
+
+def _save(options: argparse.Namespace, watch: Watch) -> None:
+    if not options.save:
+        return
+    if watch.warming:
+        raise InputError(
+            f"The stream ended after {watch.readings} readings, within the warm-up, so there is no detector to save. Pass a smaller "
+            "--warmup, or --fit."
+        )
+    save(watch.detector, options.save)
+
+
+def _summary(source: Any, arrange: Arrange, watch: Watch) -> str:
+    order = arrange.order
+    bad = source.bad + (order.unreadable if order else 0)
+    late = f", {order.late} too late" if order and order.late else ""
+    return f"{source.lines} lines, {watch.readings} readings, {bad} bad{late}, {watch.alerts} alerts"
 
 
 def _report(text: str) -> None:

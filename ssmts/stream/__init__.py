@@ -1,12 +1,43 @@
 """Streams of sensor readings: where they come from, the loop that watches them, and where its answers go.
 
-`sources` turns lines into readings, `watch` has a detector answer them, `sinks` writes the answers. Each knows nothing of
-the others' files, so that a new source or sink is one class.
+`sources` turns what arrives into readings, `arrange` puts them in order and joins them to rows, `watch` has a detector answer them, `sinks`
+hands the answers on, `checkpoint` keeps what is needed to go on, and `loop` ties them together. Each knows nothing of the others'
+files, so that a new source or sink is one class.
 """
 
-from .sinks import JsonLines
-from .sources import BadLine, LineSource, Reading
+from .answer import Answer
+from .arrange import Arrange
+from .bell import Bell
+from .checkpoint import Checkpoint
+from .loop import begin, resume, run
+from .notes import Notes
+from .readings import BadLine, Part, Reading
+from .sinks import JsonFile, JsonLines, Several, Sink, Webhook
+from .sources import FollowedFile, LineSource, Mark, ParquetSource
 from .stdin import SignalledInput
-from .watch import Answer, Watch, run
+from .watch import Watch
 
-__all__ = ["Answer", "BadLine", "JsonLines", "LineSource", "Reading", "SignalledInput", "Watch", "run"]
+__all__ = [
+    "Answer",
+    "Arrange",
+    "BadLine",
+    "Bell",
+    "Checkpoint",
+    "FollowedFile",
+    "JsonFile",
+    "JsonLines",
+    "LineSource",
+    "Mark",
+    "Notes",
+    "ParquetSource",
+    "Part",
+    "Reading",
+    "Several",
+    "SignalledInput",
+    "Sink",
+    "Watch",
+    "Webhook",
+    "begin",
+    "resume",
+    "run",
+]

@@ -1,19 +1,20 @@
-"""Reading a file descriptor so that a signal ends it between two readings, and not within one."""
+"""Reading a file descriptor, such as standard input, as bytes arrive."""
 
 from __future__ import annotations
 
 import os
 import select
-import signal
-from types import FrameType, TracebackType
-from typing import Any, Self
+import stat
+from typing import Any
+
+from ..exceptions import InputError
+from .bell import Bell
+from .sources.lines import CHUNK, Mark
 
 __all__ = ["SignalledInput"]
 
-CHUNK = 1 << 16  # bytes; about a thousand readings are answered at once when they wait
 
-
-class SignalledInput:
+class SignalledInput(Bell):
     """Bytes of a file descriptor as they arrive, until its end or until SIGINT or SIGTERM.
 
     A context manager of the main thread. Inside it the first such signal ends the reading: what was read is still worked
@@ -23,6 +24,8 @@ class SignalledInput:
     ----------
     fd : int
         File descriptor open for reading.
+    patience : float, optional
+        Seconds without a byte after which a call returns ``Mark.IDLE``; it waits for ever unless given.
 
     Attributes
     ----------
@@ -40,36 +43,50 @@ class SignalledInput:
     b'hello' b''
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, patience: float | None = None) -> None:
+        super().__init__()
         self.fd = fd
-        self.signal: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
-        self._bell = (-1, -1)
+        self.patience = patience
+        self._read = 0
 
-    def __enter__(self) -> Self:
-        self._bell = os.pipe()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                self._before[number] = signal.signal(number, self._stop)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._restore()
-        for end in self._bell:
-            os.close(end)
-
-    def __call__(self) -> bytes | None:
+    def __call__(self) -> bytes | Mark | None:
         """Bytes that have arrived, waiting for at least one; ``b""`` at the end, None after a signal."""
-        waiting, _, _ = select.select([self.fd, self._bell[0]], [], [])
-        return None if self._bell[0] in waiting else os.read(self.fd, CHUNK)
+        waiting, _, _ = select.select([self.fd, self._pipe[0]], [], [], self.patience)
+        if self._pipe[0] in waiting:
+            return None
+        if not waiting:
+            return Mark.IDLE
+        data = os.read(self.fd, CHUNK)
+        self._read += len(data)
+        return data
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        self._restore()
-        os.write(self._bell[1], b"!")
+    def position(self, unread: int = 0) -> dict[str, Any]:
+        """Where the last `unread` of the bytes given out begin."""
+        return {"offset": self._read - unread}
 
-    def _restore(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
+    def go_on(self, position: dict[str, Any], again: bool = False) -> None:
+        """Go on at a position: by seeking in a file; in a pipe, by skipping what comes `again`, else with what comes next.
+
+        Raises
+        ------
+        InputError
+            The file, or what comes again, is shorter.
+        """
+        offset = int(position["offset"])
+        if stat.S_ISREG(os.fstat(self.fd).st_mode):
+            if os.fstat(self.fd).st_size < offset:
+                raise InputError(
+                    f"Standard input is a file of {os.fstat(self.fd).st_size} bytes, but the checkpoint has read {offset} of it. Pass the "
+                    "same file, or remove the checkpoint to begin anew."
+                )
+            os.lseek(self.fd, offset, os.SEEK_SET)
+        elif again:
+            left = offset
+            while left and (data := os.read(self.fd, min(CHUNK, left))):
+                left -= len(data)
+            if left:
+                raise InputError(
+                    f"Standard input ended after {offset - left} bytes, but the checkpoint has read {offset}. Pass the stream from its "
+                    "beginning, or leave out --again."
+                )
+        self._read = offset

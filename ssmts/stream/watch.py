@@ -4,59 +4,28 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
 from .._containers import FloatArray
+from ..base_detector import Explained
 from ..exceptions import InputError
-from .sources import BadLine, LineSource, Reading
+from .answer import Answer
+from .readings import Reading
+from .silence import Silence
 
-__all__ = ["Answer", "Sink", "Watch", "counting_rows", "most_telling", "run"]
+__all__ = ["Watch", "counting_rows", "most_telling"]
 
 FEWEST = 3  # values of a sensor that show a level, a change and a noise
+MEMORY = 500  # rows kept to learn a new sensor from
+LOOK = 16  # readings between two looks whether a new sensor can be learnt
+NEW_SENSORS = ("report", "ignore", "adopt")
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-
-class Answer(NamedTuple):
-    """What a watch says of one reading.
-
-    Attributes
-    ----------
-    time : str, int, float or None
-        As it came.
-    p_value : float
-        Probability of a reading at least as strange where all is well; NaN while warming and without any value.
-    alert : bool
-        Whether the p-value is below the alarm level.
-    sensor : str or None
-        The sensor that adds most to the strangeness.
-    observed, expected, lower, upper : float
-        Of that sensor: its value, what was expected, and the range that holds with the probability that the alarm level leaves;
-        NaN where unknown.
-    status : str
-        "warming" (learnt from, not scored), "ok", "alert", or "no-data" (all sensors silent).
-    """
-
-    time: Any
-    p_value: float = math.nan
-    alert: bool = False
-    sensor: str | None = None
-    observed: float = math.nan
-    expected: float = math.nan
-    lower: float = math.nan
-    upper: float = math.nan
-    status: str = "ok"
-
-
-class Sink(Protocol):
-    """Where answers go."""
-
-    def send(self, answers: Iterable[Answer]) -> None:
-        """Hand answers on at once."""
 
 
 class Watch:
@@ -73,17 +42,30 @@ class Watch:
         How many readings to learn from, for a detector that is not fitted; 3 at least. Readings without any value do not
         count. A sensor with fewer than three values in that time is left out; if that is all of them, the warm-up begins anew.
     sensors : sequence of str, optional
-        Names of the sensors, in the order of their values; may be set later, before the first reading.
+        Names of the sensors, in the order of their values.
+    new_sensors : {"report", "ignore", "adopt"}, default "report"
+        What to do about values beyond those of the sensors that are watched: say so once, pass them over in silence, or fit the
+        detector again, on the last `memory` readings, once the new sensor has half as many values among them as the others.
+    memory : int, default 500
+        Readings kept for that, with "adopt".
+    keys : bool, default False
+        Whether answers tell where their readings came from.
+    note : callable, optional
+        Called with a kind and a text on sensors that appear, fall silent, or are left out.
 
     Attributes
     ----------
     detector : detector
         With the state after the last reading; it counts rows, whatever it was fitted on.
     sensors : tuple of str or None
+    incoming : tuple of str or None
+        Names of the values of the readings, as `expect` was told.
     silent : tuple of str
         Sensors left out after the warm-up.
     readings, alerts : int
         Numbers so far.
+    last_time : str, int, float or None
+        Of the last reading.
 
     Raises
     ------
@@ -101,26 +83,50 @@ class Watch:
     ['ok', 'alert']
     """
 
-    def __init__(self, detector: Any, *, warmup: int | None = None, sensors: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        detector: Any,
+        *,
+        warmup: int | None = None,
+        sensors: Sequence[str] | None = None,
+        new_sensors: str = "report",
+        memory: int = MEMORY,
+        keys: bool = False,
+        note: Callable[[str, str], None] | None = None,
+    ) -> None:
         fitted = hasattr(detector, "offset_")
         if fitted == (warmup is not None):
             what = "is fitted, so there is nothing to warm up" if fitted else "is not fitted, so it needs a warm-up"
             raise InputError(f"The detector {what}; received warmup={warmup!r}.")
         if warmup is not None and warmup < FEWEST:
             raise InputError(f"warmup must be at least {FEWEST} readings, not {warmup!r}.")
+        if new_sensors not in NEW_SENSORS:
+            raise InputError(f"new_sensors must be one of {', '.join(NEW_SENSORS)}, not {new_sensors!r}.")
         self.detector = counting_rows(detector) if fitted else clone(detector)
         self.sensors: tuple[str, ...] | None = None if sensors is None else tuple(sensors)
+        self.incoming: tuple[str, ...] | None = None
         self.silent: tuple[str, ...] = ()
         self.readings = 0
         self.alerts = 0
+        self.last_time: Any = None
+        self.note = note
+        self._keys, self._new_sensors = keys, new_sensors
         self._warmup = warmup or 0
         self._learnt: list[list[float]] | None = None if fitted else []
-        self._columns: list[int] | None = None
+        self._columns: list[int] | None = None  # of the sensors among the values; None where nothing else comes
+        self._known = 0  # names of values that have been spoken of: watched, left out or told of
+        self._recent: deque[list[float]] | None = deque(maxlen=memory) if new_sensors == "adopt" else None
+        self._silence = Silence(self._note)
 
     @property
     def warming(self) -> bool:
         """Whether the detector is still to be fitted."""
         return self._learnt is not None
+
+    @property
+    def quiet(self) -> int:
+        """Number of watched sensors that have fallen silent."""
+        return sum(self._silence.silent)
 
     def answer(self, readings: Sequence[Reading]) -> list[Answer]:
         """Answer readings, in their order."""
@@ -129,9 +135,13 @@ class Watch:
             answers = self._warm(readings, self._learnt)
         rest = readings[len(answers) :]
         if rest:
-            answers += self._score(rest)
+            answers += self._score(rest) if self._recent is None else self._score_and_adopt(rest, self._recent)
         self.readings += len(readings)
+        if readings:
+            self.last_time = readings[-1].time
         return answers
+
+    # warm-up ----------------------------------------------------------------------------------------------------
 
     def _warm(self, readings: Sequence[Reading], learnt: list[list[float]]) -> list[Answer]:
         """Keep readings until there are enough, then fit; answers of those that belong to the warm-up."""
@@ -145,12 +155,13 @@ class Watch:
                     sensor=self._names(1)[0] if only and spoke else None,
                     observed=reading.values[0] if only else math.nan,
                     status="warming" if spoke else "no-data",
+                    key=reading.line if self._keys else None,
                 )
             )
             if spoke:
                 learnt.append(reading.values)
             if len(learnt) == self._warmup:
-                self._fit(np.array(learnt))
+                self._fit(matrix(learnt))
                 learnt.clear()
                 if not self.warming:
                     break
@@ -162,63 +173,144 @@ class Watch:
             return
         names = self._names(values.shape[1])
         self.silent = tuple(name for name, each in zip(names, spoke) if not each)
-        self.sensors = tuple(name for name, each in zip(names, spoke) if each)
-        self._columns = np.flatnonzero(spoke).tolist() if self.silent else None
-        self.detector = counting_rows(self.detector.fit(values[:, spoke]), self.sensors)
+        if self.silent:
+            self._note(
+                "sensors",
+                f"not watched, for they were silent (or nearly so) during the warm-up: {', '.join(self.silent)}",
+            )
         self._learnt = None
+        self._learn(values, np.flatnonzero(spoke).tolist(), names)
+
+    def _learn(self, values: FloatArray, columns: list[int], names: Sequence[str]) -> None:
+        """Fit on some columns of values, and watch these from now on."""
+        self._columns = columns
+        self._known = len(names)
+        self.sensors = tuple(names[column] for column in columns)
+        self.detector = counting_rows(self.detector.fit(values[:, columns]), self.sensors)
+
+    # scores -----------------------------------------------------------------------------------------------------
 
     def _score(self, readings: Sequence[Reading]) -> list[Answer]:
-        values = np.array([reading.values for reading in readings])
-        if self._columns is not None:
+        values = matrix([reading.values for reading in readings])
+        if self._columns is not None and len(self._columns) < values.shape[1]:
             values = values[:, self._columns]
         names = self._names(values.shape[1])
-        parts = self.detector.explain(values)
-        log_p = self.detector.update(values)
-        alert = np.asarray(log_p < self.detector.offset_)
-        self.alerts += int(alert.sum())
-        sensor, rows = most_telling(parts, len(names))
-        told = [parts[name].to_numpy()[rows].tolist() for name in ("observed", "expected", "lower", "upper")]
+        told = self.detector.observe(values)
+        self._silence.take(values, names)
+        alert = np.asarray(told.log_p < self.detector.offset_)
+        self.alerts += int(np.count_nonzero(alert))
+        return self._answers(readings, values, told, alert, names)
+
+    def _answers(
+        self, readings: Sequence[Reading], values: FloatArray, told: Explained, alert: Any, names: Sequence[str]
+    ) -> list[Answer]:
+        if len(names) == 1:
+            sensor = [0] * len(readings)
+            of_it = [part.ravel().tolist() for part in (values, told.expected, told.lower, told.upper)]
+        else:
+            most = most_of(told.share)
+            rows = np.arange(len(most))
+            sensor = most.tolist()
+            of_it = [part[rows, most].tolist() for part in (values, told.expected, told.lower, told.upper)]
+        keys = [reading.line for reading in readings] if self._keys else [None] * len(readings)
         return [
-            Answer(reading.time, status="no-data")
-            if math.isnan(observed)
-            else Answer(reading.time, p, alarm, names[j], observed, mid, low, high, "alert" if alarm else "ok")
-            for reading, p, alarm, j, observed, mid, low, high in zip(
-                readings, np.exp(log_p).tolist(), alert.tolist(), sensor.tolist(), *told
+            Answer(reading.time, status="no-data", key=key)
+            if observed != observed  # NaN
+            else Answer(reading.time, p, alarm, names[j], observed, mid, low, high, "alert" if alarm else "ok", key)
+            for reading, p, alarm, j, observed, mid, low, high, key in zip(
+                readings, np.exp(told.log_p).tolist(), alert.tolist(), sensor, *of_it, keys
             )
         ]
 
+    def _note(self, kind: str, text: str) -> None:
+        if self.note is not None:
+            self.note(kind, text)
+
     def _names(self, n: int) -> tuple[str, ...]:
+        if self.warming and self.incoming is not None:
+            return self.incoming[:n]
         if self.sensors is None:
             self.sensors = tuple(map(str, range(n)))
         return self.sensors
 
+    # sensors that appear ----------------------------------------------------------------------------------------
 
-def run(source: LineSource, watch: Watch, sink: Sink, report: Callable[[str], None]) -> None:
-    """Answer what a source yields until it ends.
+    def expect(self, names: Sequence[str]) -> None:
+        """Take note of the names of the values to come: those so far, and perhaps more behind them."""
+        self.incoming = tuple(names)
+        if self.warming:
+            return
+        if self._columns is None:
+            self._columns = list(range(self.detector.n_features_in_))
+            self._known = len(self._columns)
+            if self.sensors is None:
+                self.sensors = self.incoming[: self._known]
+        for name in self.incoming[self._known :]:
+            if self._new_sensors == "report":
+                self._note("sensors", f"the sensor {name!r} appeared, and is not watched")
+        self._known = max(self._known, len(names))
 
-    Parameters
-    ----------
-    source : LineSource
-        Names the sensors, unless the watch knows them.
-    watch : Watch
-    sink : Sink
-        Gets the answers of each block of readings before the next block is waited for.
-    report : callable
-        Called with a text for every bad line, and if sensors are left out after the warm-up.
-    """
-    for block in source:
-        readings = [item for item in block if isinstance(item, Reading)]
-        for item in block:
-            if isinstance(item, BadLine):
-                report(f"line {item.line}: {item.reason}")
-        if not readings:
-            continue
-        if watch.sensors is None:
-            watch.sensors = source.sensors
-        complete = not watch.silent
-        sink.send(watch.answer(readings))
-        if complete and watch.silent:
-            report(f"not watched, for they were silent (or nearly so) during the warm-up: {', '.join(watch.silent)}")
+    def _score_and_adopt(self, readings: Sequence[Reading], recent: deque[list[float]]) -> list[Answer]:
+        """Score, and fit again as soon as a new sensor has shown enough of itself."""
+        answers: list[Answer] = []
+        start = 0
+        for i, reading in enumerate(readings):
+            recent.append(reading.values)
+            if (self.readings + i) % LOOK == 0 and (new := self._ready(len(reading.values), recent)):
+                answers += self._score(readings[start : i + 1])
+                start = i + 1
+                self._adopt(new, recent)
+        return answers + (self._score(readings[start:]) if start < len(readings) else [])
+
+    def _ready(self, width: int, recent: deque[list[float]]) -> list[int]:
+        """Columns that are not watched, and have half as many values among the readings kept as those that are, at least."""
+        if len(self._columns or ()) == width or len(recent) < (recent.maxlen or 0):
+            return []
+        there = (~np.isnan(matrix(list(recent)))).sum(axis=0)
+        enough = max(FEWEST, 0.5 * float(np.median(there[self._columns or []])) if self._columns else 0.0)
+        return [i for i in range(width) if i not in (self._columns or ()) and there[i] >= enough]
+
+    def _adopt(self, new: list[int], recent: deque[list[float]]) -> None:
+        values = matrix(list(recent))
+        spoke = (~np.isnan(values)).sum(axis=0) >= FEWEST
+        names = (self.incoming or tuple(map(str, range(values.shape[1]))))[: values.shape[1]]
+        added = ", ".join(names[i] for i in new)
+        self._note("sensors", f"now watched, too: {added}; learnt from the last {len(values)} readings")
+        columns = sorted({i for i in self._columns or () if spoke[i]} | set(new))
+        self.detector = clone(self.detector)
+        self._learn(values, columns, names)
+        self.silent = tuple(name for i, name in enumerate(names) if i not in columns)
+        self._silence = Silence(self._note)
+
+    # state ------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What `go_on` needs."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        learnt = None if self._learnt is None else matrix(self._learnt)
+        recent = None if self._recent is None else matrix(list(self._recent))
+        return {**kept, "detector": self.detector, "learnt": learnt, "recent": recent, "silence": self._silence.state()}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on where another watch stopped."""
+        for name in _KEPT:
+            setattr(self, name, state[name])
+        self.detector = state["detector"]
+        self._learnt = None if state["learnt"] is None else state["learnt"].tolist()
+        if self._recent is not None and state["recent"] is not None:
+            self._recent.extend(state["recent"].tolist())
+        self._silence.go_on(state["silence"])
+
+
+_KEPT = ("sensors", "incoming", "silent", "readings", "alerts", "last_time", "_warmup", "_columns", "_known")
+
+
+def matrix(rows: Sequence[list[float]]) -> FloatArray:
+    """Rows of values, NaN where a row has fewer than the last."""
+    width = len(rows[-1]) if rows else 0
+    if rows and len(rows[0]) != width:
+        rows = [row + [math.nan] * (width - len(row)) for row in rows]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), width)
 
 
 def counting_rows(detector: Any, sensors: Sequence[str] | None = None) -> Any:
@@ -230,8 +322,13 @@ def counting_rows(detector: Any, sensors: Sequence[str] | None = None) -> Any:
     return copied
 
 
+def most_of(share: FloatArray) -> IntArray:
+    """The sensor with the largest share of each row."""
+    most: IntArray = np.argmax(np.where(np.isnan(share), -np.inf, share), axis=1)
+    return most
+
+
 def most_telling(parts: pd.DataFrame, n_sensors: int) -> tuple[IntArray, IntArray]:
     """Sensor with the largest share of each row of an explanation, and the position of its row there."""
-    share = parts["share"].to_numpy().reshape(-1, n_sensors)
-    sensor = np.argmax(np.where(np.isnan(share), -np.inf, share), axis=1)
-    return sensor, np.arange(len(share)) * n_sensors + sensor
+    sensor = most_of(parts["share"].to_numpy().reshape(-1, n_sensors))
+    return sensor, np.arange(len(sensor)) * n_sensors + sensor

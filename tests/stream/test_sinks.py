@@ -18,14 +18,19 @@ def refuse(constant):
     raise AssertionError(f"{constant} is no JSON")
 
 
-@given(TIME, NUMBER, st.booleans(), st.one_of(st.none(), st.text()), NUMBER, NUMBER, NUMBER, NUMBER)
-def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed, expected, lower, upper):
-    answer = Answer(time, p_value, alert, sensor, observed, expected, lower, upper, "ok")
+KEY = st.one_of(st.none(), st.integers(1), st.text(min_size=1))
+
+
+@given(TIME, NUMBER, st.booleans(), st.one_of(st.none(), st.text()), NUMBER, NUMBER, NUMBER, NUMBER, KEY)
+def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed, expected, lower, upper, key):
+    answer = Answer(time, p_value, alert, sensor, observed, expected, lower, upper, "ok", key)
     line = json_line(answer)
     assert line.isascii()
     assert len(line.splitlines()) == 1
     found = json.loads(line, parse_constant=refuse)
     wanted = answer._asdict()
+    if key is None:
+        del wanted["key"]
     assert list(found) == list(wanted)
     for name, value in wanted.items():
         missing = name != "time" and isinstance(value, float) and not math.isfinite(value)

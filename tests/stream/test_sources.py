@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmts.exceptions import InputError
-from ssmts.stream import BadLine, LineSource, Reading, sources
+from ssmts.stream import BadLine, LineSource, Reading, formats
+from ssmts.stream.formats import _json
 
 
 def pieces(text, size=7):
@@ -190,7 +191,7 @@ VALUES = st.one_of(
 def test_json_is_read_alike_with_and_without_orjson(objects):
     text = "\n".join(map(json.dumps, objects))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_fast_loads", None)
+        patch.setattr(_json, "_fast_loads", None)
         slow = items(text, format="ndjson", sensors=["a", "b"])[0]
     assert same(items(text, format="ndjson", sensors=["a", "b"])[0], slow)
 
@@ -225,7 +226,7 @@ def test_the_last_line_needs_no_end_but_an_interrupted_one_is_dropped():
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_line_too_long_is_bad_and_not_kept(monkeypatch, ends):
-    monkeypatch.setattr(sources, "LONGEST_LINE", 50)
+    monkeypatch.setattr(formats, "LONGEST_LINE", 50)
     text = "time,a\n0,1\n" + "x" * 1000 + ("\n2,3\n" if ends else "")
     found, source = items(text)
     assert reasons(found) == {3: "longer than 50 bytes"}

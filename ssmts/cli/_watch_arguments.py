@@ -1,0 +1,156 @@
+"""The arguments of ``ssmts watch``, and nothing that takes long to import."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ._types import count, length, port, writable
+
+__all__ = ["add_watch_arguments"]
+
+WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
+DETECTORS = {"innovation": "InnovationDetector"}
+FORMATS = ("auto", "ndjson", "csv", "influx")
+
+WATCH = """\
+Watch a stream of sensor readings: answer each with one JSON object, at once.
+
+  {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,"status":..}
+
+sensor is the one that adds most to the strangeness of the reading; observed, expected, lower and upper are
+its own. status is warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What
+is not known is null.
+"""
+WATCH_NOTES = """\
+sources (--from, --follow):
+  -                          standard input
+  FILE                       to its end; Parquet by its ending, else lines
+  --follow FILE              as it grows, through rotation (renamed, or emptied in place)
+
+sinks (--to, several may be given):
+  -                          standard output
+  FILE                       NDJSON, appended
+  http://.., https://..      alerts only, one POST each, tried again until they arrive (header Idempotency-Key)
+
+readings:
+  Lines are NDJSON, CSV (with a header line) or Influx line protocol (--format influx). They are wide, with a
+  field for every sensor,
+    {"time": "08:00", "flow": 1.5, "heat": null}
+  or long, with the names of one sensor and its value, in fields sensor (sensor_id, unique_id) and value (y),
+  or in those that --long names:
+    {"time": "2024-05-01T08:00:00Z", "sensor": "flow", "value": 1.5}
+  A field that is empty, null, NaN or NA (or, in NDJSON, absent) is a silent sensor.
+  Other lines that cannot be read get no answer and stop nothing; each is reported on standard error with
+  its number (the first hundred; then their count). A summary follows at the end.
+
+time:
+  Wide readings count in the order in which they come, and their times are handed through as they are: they
+  may be irregular, twice the same, or go backwards. --late puts them in the order of their times, which then
+  have to be ISO 8601 (UTC unless they say otherwise) or numbers of seconds (or milli-, micro-, nanoseconds,
+  by their size) since 1970. What comes later than --late is counted, reported and left out. Twenty such
+  readings in a row are no late ones but a clock that was set back: they are taken, in their own order.
+  Long readings always need their times. Those with the same time make a row, of which other sensors are
+  silent; --align lets them differ by so much. Two values of a sensor at one time make two rows. A row is
+  answered once a later time has come, and --late has gone by. Nothing is resampled.
+
+checkpoints:
+  --checkpoint holds everything to go on with after any end, kill -9 too: detector, position in the source,
+  length of the output, readings held for their order. Started again with the same options, the watch goes on
+  (--fit and --model are not read again). Then every reading is answered exactly once where the source is a
+  file, a file that is followed, Parquet, or standard input from a file (or from a pipe that brings the whole
+  stream --again), and the sink is a file, which is cut back to its length at the checkpoint: its bytes are
+  those of a watch that was never stopped. Other sinks get readings since the last checkpoint again: at least
+  once; their answers carry a "key", the same for the same reading, to tell by. A checkpoint that cannot be
+  written (a full disk) leaves the one before, is reported, and stops nothing.
+
+exit codes:
+  0 at the end of the input and on SIGTERM, 130 on the interrupt key, 141 when nobody reads the answers any
+  more. In all three cases what was read has been answered (or is in the checkpoint), and --save is done.
+  1, 2: see `ssmts --help`.
+"""
+
+
+def add_watch_arguments(command: Any, add_alarm: Any) -> None:
+    """Add the arguments, those of the alarm level by `add_alarm`."""
+    _add_source(command)
+    _add_detector(command, add_alarm)
+    _add_time(command)
+    group = command.add_argument_group("what happens to the answers")
+    group.add_argument(
+        "--to", action="append", metavar="SINK", help="where answers go, see below; - unless given; may be repeated"
+    )
+    group.add_argument("--checkpoint", type=writable, metavar="FILE", help="go on from here, and keep it up to date")
+    group.add_argument("--every", type=_every, metavar="N", help="how often: 10s, 1000rows; default: 10s")
+    group.add_argument("--save", type=writable, metavar="FILE", help="save the detector at the end, for --model")
+    group.add_argument(
+        "--metrics-port",
+        type=port,
+        metavar="PORT",
+        help="serve figures for Prometheus at http://127.0.0.1:PORT/metrics",
+    )
+    group.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="ADDRESS", help="serve them elsewhere, such as 0.0.0.0"
+    )
+
+
+def _add_source(command: Any) -> None:
+    group = command.add_argument_group("where readings come from")
+    source = group.add_mutually_exclusive_group()
+    source.add_argument("--from", dest="source", metavar="SOURCE", help="see below; - unless given")
+    source.add_argument("--follow", metavar="FILE", help="a file that grows")
+    group.add_argument("--format", choices=FORMATS, default="auto", help="auto tells NDJSON from CSV by the first line")
+    group.add_argument("--time", metavar="FIELD", help="field of stamps; else ds, time, timestamp, date or datetime")
+    group.add_argument(
+        "--sensors", nargs="+", metavar="FIELD", help="sensors to watch; else those of the model, else all"
+    )
+    group.add_argument("--long", nargs=2, metavar=("SENSOR", "VALUE"), help="fields of a stream with one value a line")
+    group.add_argument(
+        "--again",
+        action="store_true",
+        help="standard input brings the whole stream again: skip what the checkpoint has",
+    )
+
+
+def _add_detector(command: Any, add_alarm: Any) -> None:
+    group = command.add_argument_group("what is normal")
+    known = group.add_mutually_exclusive_group()
+    known.add_argument("--fit", metavar="FILE", help="learn from a CSV or Parquet file first")
+    known.add_argument("--model", metavar="FILE", help="a detector that --save or ssmts.save has written")
+    known.add_argument(
+        "--warmup", type=count, default=WARMUP, metavar="N", help=f"learn from the first N readings; default: {WARMUP}"
+    )
+    group.add_argument(
+        "--detector", choices=tuple(DETECTORS), default="innovation", help="what is fitted; default: innovation"
+    )
+    add_alarm(group)
+    group.add_argument(
+        "--new-sensors",
+        choices=("report", "ignore", "adopt"),
+        default="report",
+        help="sensors that appear later: report them, ignore them, or fit again with them, on the last readings "
+        "(as many as in a warm-up); default: report",
+    )
+
+
+def _add_time(command: Any) -> None:
+    group = command.add_argument_group("time")
+    group.add_argument(
+        "--late", type=length, metavar="TIME", help="put readings in order that come up to so much late: 60s, 500ms"
+    )
+    group.add_argument(
+        "--align",
+        type=length,
+        metavar="TIME",
+        help="join readings of different sensors to rows whose times differ by so much",
+    )
+
+
+def _every(text: str) -> tuple[float | None, int | None]:
+    """Seconds, or rows, after which a checkpoint is due."""
+    if text.endswith("rows"):
+        return None, count(text.removesuffix("rows").strip())
+    seconds = length(text)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time above 0")
+    return seconds, None

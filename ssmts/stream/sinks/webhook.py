@@ -1,0 +1,115 @@
+"""A webhook: alerts as HTTP POSTs, tried again until they arrive."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..answer import Answer, json_line
+from ._sink import Sink
+
+__all__ = ["Webhook"]
+
+MOST = 10_000  # undelivered ones, beyond which the watch waits
+FIRST, LONGEST = 0.5, 60.0  # seconds before the first and between later attempts; they double
+TIMEOUT = 10.0
+GRACE = 10.0  # seconds at the end
+
+
+class Webhook(Sink):
+    """POSTs a JSON object for each alert, one after the other, in a thread of its own.
+
+    One that does not arrive (no connection, or a status of 5xx, 408 or 429) is tried again, after twice as long each time and a minute at
+    most; one that is refused (4xx) is reported and dropped. Those not delivered yet stand in the checkpoint and are sent again by a watch
+    that goes on, with the same ``Idempotency-Key``.
+
+    Parameters
+    ----------
+    url : str
+        Of http or https.
+    note : callable
+        Called with a kind and a text if a delivery fails.
+    headers : dict, optional
+        Further headers, such as an authorisation.
+    """
+
+    def __init__(self, url: str, note: Callable[[str, str], None], headers: dict[str, str] | None = None) -> None:
+        self._url, self._note, self._headers = url, note, headers or {}
+        self._shown = urlsplit(url).hostname or "webhook"  # paths of webhooks are often secret
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._change = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._deliver, name="webhook", daemon=True)
+        self._thread.start()
+
+    def send(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            if answer.alert:
+                self._put(str(answer.key), json_line(answer))
+
+    def state(self) -> Any:
+        with self._change:
+            return {"waiting": [list(each) for each in self._waiting]}
+
+    def go_on(self, state: Any) -> None:
+        for key, body in state["waiting"]:
+            self._put(key, body)
+
+    def close(self) -> None:
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        self._thread.join(GRACE)
+        if self._waiting:
+            self._note("webhook", f"{len(self._waiting)} alert(s) could not be delivered to {self._shown}")
+
+    def _put(self, key: str, body: str) -> None:
+        with self._change:
+            self._change.wait_for(lambda: len(self._waiting) < MOST)
+            self._waiting.append((key, body))
+            self._change.notify_all()
+
+    def _deliver(self) -> None:
+        pause = FIRST
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                key, body = self._waiting[0]
+            if trouble := self._post(key, body):
+                self._note("webhook", f"{self._shown}: {trouble}; trying again in {pause:g} s")
+                with self._change:
+                    if self._change.wait_for(lambda: self._closing, pause):
+                        time.sleep(min(pause, GRACE / 20))
+                pause = min(2 * pause, LONGEST)
+                continue
+            pause = FIRST
+            with self._change:
+                self._waiting.popleft()
+                self._change.notify_all()
+
+    def _post(self, key: str, body: str) -> str | None:
+        """Send one; why it has to be tried again, None if it has not."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, **self._headers}
+        request = urllib.request.Request(self._url, body.encode(), headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT):
+                return None
+        except urllib.error.HTTPError as error:
+            if error.code >= 500 or error.code in (408, 429):
+                return f"status {error.code}"
+            self._note(
+                "webhook",
+                f"{self._shown} refused the alert at {json.loads(body)['time']!r}, status {error.code}: it is dropped",
+            )
+            return None
+        except OSError as error:
+            return str(getattr(error, "reason", error))

@@ -1,0 +1,149 @@
+"""Readings from lines of text, whoever brings the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from typing import Any
+
+from .. import formats
+from ..formats import LineParser
+from ..readings import Item
+
+__all__ = ["CHUNK", "LineSource", "Mark"]
+
+CHUNK = 1 << 16  # bytes; about a thousand readings are answered at once when they wait
+
+
+class Mark(Enum):
+    """What a reader of bytes returns besides bytes."""
+
+    IDLE = "nothing has come for a while"
+    CUT = "the unfinished last line will not be finished"
+
+
+Read = Callable[[], bytes | Mark | None]
+
+
+class LineSource:
+    r"""Readings from lines of text, in blocks of the lines that have arrived.
+
+    A CSV stream begins with a header line; fields are separated by the comma, semicolon, tab or bar that the header
+    holds most of, and a row is one line. An NDJSON stream has an object a line, with a field for every sensor; an absent
+    field is a silent sensor, and fields that are no sensors are ignored. Missing values are empty, null, NaN, none or NA.
+    Blank lines are skipped. Lines that cannot be read come out as `BadLine` and never end the stream. A long stream has one value
+    a line and the name of its sensor, and comes out as `Part`, as does Influx line protocol.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the bytes that have arrived, waiting for at least one; ``b""`` at the end of the stream, None when the
+        stream is left before its end, which drops an unfinished last line, or a `Mark`.
+    format, time, sensors, long, others, adopt
+        As in `LineParser`.
+    again : bool, default False
+        Whether a pipe brings the whole stream again to a watch that goes on.
+
+    Attributes
+    ----------
+    sensors : tuple of str or None
+        None until the first line has named them.
+    lines, bad : int
+        Lines read so far, header and blank ones included, and bad ones among them.
+
+    Raises
+    ------
+    InputError
+        While iterating: a CSV header without the columns asked for.
+
+    Examples
+    --------
+    >>> import io
+    >>> from ssmts.stream.sources import LineSource
+    >>> text = io.BytesIO(b"time,flow\n08:00,1.5\n08:01,oops\n08:02,\n")
+    >>> for block in LineSource(text.read):
+    ...     for item in block:
+    ...         print(item)
+    Reading(line=2, time='08:00', values=[1.5])
+    BadLine(line=3, reason="'oops' in the field 'flow' is no number")
+    Reading(line=4, time='08:02', values=[nan])
+    """
+
+    acknowledges = False
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        format: str = "auto",
+        time: str | None = None,
+        sensors: Sequence[str] | None = None,
+        long: tuple[str, str] | None = None,
+        others: bool = False,
+        adopt: bool = False,
+        again: bool = False,
+    ) -> None:
+        self._parser = LineParser(format, time=time, sensors=sensors, long=long, others=others, adopt=adopt)
+        self._read: Any = read
+        self._again = again
+        self._rest = b""
+        self._too_long = False
+
+    @property
+    def sensors(self) -> tuple[str, ...] | None:
+        """Names of the values of a `Reading`."""
+        return self._parser.sensors
+
+    @property
+    def lines(self) -> int:
+        """Lines read so far."""
+        return self._parser.lines
+
+    @property
+    def bad(self) -> int:
+        """Bad ones among them."""
+        return self._parser.bad
+
+    def appeared(self) -> list[str]:
+        """Fields that were seen for the first time since the last call and are no sensors."""
+        return self._parser.appeared()
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        parse = self._parser.item
+        for lines in self._arrived():
+            items = [item for line in lines if (item := parse(line)) is not None]
+            if items or not lines:
+                yield items
+
+    def position(self) -> dict[str, Any]:
+        """Where to go on after the last block; `read` must have a position, too."""
+        return {"read": self._read.position(len(self._rest)), "parser": self._parser.state()}
+
+    def go_on(self, position: dict[str, Any]) -> None:
+        """Go on at a position."""
+        self._read.go_on(position["read"], self._again)
+        self._parser.restore(position["parser"])
+
+    def done(self) -> None:
+        """Nothing: bytes are not acknowledged."""
+
+    def _arrived(self) -> Iterator[list[bytes | None]]:
+        """Blocks of complete lines as they arrive, without their ends; None for a line that is too long to keep."""
+        while chunk := self._read():
+            if isinstance(chunk, Mark):
+                if chunk is Mark.CUT:
+                    self._rest, self._too_long = b"", False
+                yield []
+                continue
+            lines: list[bytes | None] = [*(self._rest + chunk).split(b"\n")]
+            self._rest = lines.pop() or b""
+            if self._too_long and lines:
+                lines[0], self._too_long = None, False
+            if len(self._rest) > formats.LONGEST_LINE:
+                self._rest, self._too_long = b"", True
+            if lines:
+                yield lines
+        if chunk is not None and (self._rest or self._too_long):
+            last: list[bytes | None] = [None if self._too_long else self._rest]
+            self._rest = b""
+            yield last
