@@ -22,6 +22,7 @@ _PUBLIC = {
     "ShiftDetector": "detection.shift",
     "SpaceTimeClassifier": "deep.classifier",
     "SpaceTimeForecaster": "deep.spacetime",
+    "SpreadDetector": "detection.spread",
     "StructuralForecaster": "forecasting.structural",
     "VARForecaster": "forecasting.var",
     "backtest": "evaluation.backtesting",
