@@ -259,7 +259,7 @@ def _repeats(y: float, run: Array, repeated: float, changed: float) -> float:
         run[1] += 1.0
     else:
         run[0], run[1], run[2], run[3] = y, 0.0, 0.0, 1.0
-    return run[2]
+    return float(run[2])
 
 
 @kernel
