@@ -312,7 +312,8 @@ def _settle(
     if side > 0.0:
         normal[1] = max(normal[1], MARGIN * variance)
     else:
-        normal[0] = max(min(normal[0], variance / MARGIN), FLOOR)
+        # Innovations of a sensor that is stuck fade for long, as its level comes near.
+        normal[0] = FLOOR if run[1] > 0.0 else max(min(normal[0], variance / MARGIN), FLOOR)
         run[2] = -np.inf
     in_alarm[:] = 0.0
     counts[:] = 0.0
