@@ -96,6 +96,13 @@ class BaseForecaster(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _one_step(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Mean and variance ``(n_times, n_outputs)`` of each training row given those before it."""
 
+    def _follow(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray] | None:
+        """Mean and variance ``(n_times, n_outputs)`` of each of the next rows given those before it, from where the state stands.
+
+        None, the default, where nothing is cheaper than `_forecast` and `_update` in turn.
+        """
+        return None
+
     # the contract -----------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -1,4 +1,4 @@
-"""The verbs of a forecaster through scikit-learn's meta-estimators: a Pipeline that ends in one, or a fitted search over one."""
+"""The verbs of a forecaster or detector through scikit-learn's meta-estimators: a Pipeline that ends in one, a fitted search."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from .base import BaseForecaster
+from .base_detector import BaseDetector
 from .exceptions import FutureRowsError, InputError, InputTypeError
 from .forecasts import Forecast
 from .panel import Rows
@@ -43,7 +44,7 @@ def forecast(estimator: Any, X: Any, *, level: float | Sequence[float] = (80, 95
     >>> ssmts.forecast(pipe, 2).mean.tolist()
     [9.0, 9.0]
     """
-    steps, forecaster = _unwrap(estimator)
+    steps, forecaster = _unwrap(estimator, BaseForecaster)
     if steps is not None and _is_count(X):
         names = _columns(steps, ())
         if names:
@@ -52,35 +53,48 @@ def forecast(estimator: Any, X: Any, *, level: float | Sequence[float] = (80, 95
                 f"X_future with those rows; ssmts.future_frame(estimator, {X}) makes the frame to fill."
             )
         X = _frame_to_fill(forecaster, X, names)
-    return forecaster.forecast(X if steps is None else steps.transform(X), level=level)
+    found: Forecast = forecaster.forecast(X if steps is None else steps.transform(X), level=level)
+    return found
 
 
 def update(estimator: Any, X: Any, y: Any = None) -> Any:
-    """Move the state of a forecaster over new rows, through a Pipeline or a fitted search.
+    """Move the state of a forecaster or detector over new rows, through a Pipeline or a fitted search.
 
     Parameters
     ----------
     estimator : estimator
-        As in `forecast`. The transformers of a pipeline transform the rows and learn nothing.
+        As in `forecast`, or with a detector. The transformers of a pipeline transform the rows and learn nothing.
     X, y
-        As in the forecaster's ``update``; with `y` alone a pipeline gets the index of `y`.
+        As in the estimator's ``update``; with `y` alone the pipeline of a forecaster gets the index of `y`.
 
     Returns
     -------
     estimator
+        Of a detector the scores of the rows, each taken before the row is learnt.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
     >>> import ssmts
     >>> from ssmts.preprocessing import CalendarFeatures
     >>> y = pd.Series(range(10), index=pd.date_range("2024-01-01", periods=10), dtype=float)
     >>> pipe = make_pipeline(CalendarFeatures(["dayofweek"]), ssmts.Naive()).fit(y[:9].to_frame()[[]], y[:9])
     >>> ssmts.forecast(ssmts.update(pipe, y[9:]), 1).mean.tolist()
     [9.0]
+    >>> rows = pd.DataFrame({"speed": [5.0, 4.0, 6.0] * 20}, index=pd.date_range("2024-01-01", periods=60, freq="min"))
+    >>> scaler = StandardScaler().set_output(transform="pandas")
+    >>> watch = make_pipeline(scaler, ssmts.InnovationDetector()).fit(rows[:50])
+    >>> ssmts.update(watch, rows[50:]).shape
+    (10,)
     """
-    steps, forecaster = _unwrap(estimator)
+    steps, last = _unwrap(estimator)
+    if isinstance(last, BaseDetector):
+        if y is not None:
+            raise InputError("A detector learns from X alone: call update(estimator, X).")
+        return last.update(X if steps is None else steps.transform(X))
+    forecaster: BaseForecaster = last
     if steps is None:
         forecaster.update(X, y)
         return estimator
@@ -90,6 +104,38 @@ def update(estimator: Any, X: Any, y: Any = None) -> Any:
         X, y = pd.DataFrame(index=X.index), X
     forecaster.update(steps.transform(X), y)
     return estimator
+
+
+def explain(estimator: Any, X: Any) -> pd.DataFrame:
+    """Take the scores of rows apart with a detector, a Pipeline that ends in one, or a fitted search over either.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : DataFrame, Series or array of shape (n_times, n_sensors)
+        As in the detector's ``explain``, before the transformers of a pipeline.
+
+    Returns
+    -------
+    DataFrame
+        That of the detector: readings and ranges are as its transformers give them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import ssmts
+    >>> rows = pd.DataFrame({"speed": [5.0, 4.0, 6.0] * 20}, index=pd.date_range("2024-01-01", periods=60, freq="min"))
+    >>> scaler = StandardScaler().set_output(transform="pandas")
+    >>> watch = make_pipeline(scaler, ssmts.InnovationDetector()).fit(rows[:50])
+    >>> ssmts.explain(watch, rows[50:])["observed"].round(2).tolist()[:3]
+    [1.26, 0.02, -1.21]
+    """
+    steps, detector = _unwrap(estimator, BaseDetector)
+    told: pd.DataFrame = detector.explain(X if steps is None else steps.transform(X))
+    return told
 
 
 def future_frame(estimator: Any, horizon: int) -> Any:
@@ -118,7 +164,7 @@ def future_frame(estimator: Any, horizon: int) -> Any:
     2024-04    NaN
     2024-05    NaN
     """
-    steps, forecaster = _unwrap(estimator)
+    steps, forecaster = _unwrap(estimator, BaseForecaster)
     form = forecaster.form_
     own = form.features if form.features is not None else tuple(range(form.n_features or 0))
     return _frame_to_fill(forecaster, horizon, _columns(steps, own))
@@ -153,24 +199,28 @@ def _is_count(X: Any) -> bool:
     return isinstance(X, int | np.integer) and not isinstance(X, bool)
 
 
-def _unwrap(estimator: Any) -> tuple[Any, BaseForecaster]:
-    """Fitted transformers (None without any) and the forecaster behind them."""
-    if isinstance(estimator, BaseForecaster):
+def _unwrap(estimator: Any, kind: Any = (BaseForecaster, BaseDetector)) -> tuple[Any, Any]:
+    """Fitted transformers (None without any) and the forecaster or detector behind them."""
+    if isinstance(estimator, kind):
         check_is_fitted(estimator)
         return None, estimator
     if hasattr(estimator, "best_estimator_"):
-        return _unwrap(estimator.best_estimator_)
+        return _unwrap(estimator.best_estimator_, kind)
     if hasattr(estimator, "steps"):
         check_is_fitted(estimator)
-        before, forecaster = _unwrap(estimator.steps[-1][1])
+        before, last = _unwrap(estimator.steps[-1][1], kind)
         if before is None:
-            return (estimator[:-1] if len(estimator.steps) > 1 else None), forecaster
+            return (estimator[:-1] if len(estimator.steps) > 1 else None), last
     if hasattr(estimator, "estimator") and not hasattr(estimator, "best_estimator_"):
         check_is_fitted(estimator)
+    if kind is BaseDetector:
+        raise InputTypeError(
+            f"{type(estimator).__name__} is no detector, pipeline that ends in one, or fitted search over one."
+        )
     raise InputTypeError(
         f"{type(estimator).__name__} is no forecaster, pipeline that ends in one, or fitted search over one. To transform the target use "
         "target_transform= of the forecaster, which keeps its distribution."
     )
 
 
-__all__ = ["forecast", "future_frame", "update"]
+__all__ = ["explain", "forecast", "future_frame", "update"]

@@ -28,3 +28,11 @@ def moves(steps: Array, lead: float) -> tuple[Index, float]:
         lead = lead if abs(lead) > 0.5 else 0.0
         whole.append(move)
     return np.array(whole, dtype=np.int64), lead
+
+
+def on_grid(values: Array, taken: Index) -> Array:
+    """Rows ``(n_times, ...)`` on the grid, NaN where there are none; `taken` are the steps to each."""
+    at = np.cumsum(taken) - 1
+    grid = np.full((at[-1] + 1, *values.shape[1:]), np.nan)
+    grid[at] = values
+    return grid

@@ -6,18 +6,15 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri_exp
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
-from . import autoregressive, joint, local_level
+from . import autoregressive, local_level
 from .autoregressive import Autoregressive
-from .calibration import score_at
-from .calibrators import CALIBRATION, Calibrations, Stages
+from .calibrators import CALIBRATION, Calibrations
 from .local_level import Innovations
-
-_LOG_2 = float(np.log(2.0))
+from .scored import JointDetector
 
 
 class DetectorState(NamedTuple):
@@ -40,7 +37,7 @@ class DetectorState(NamedTuple):
     learning: bool = True
 
 
-class InnovationDetector(BaseDetector):
+class InnovationDetector(JointDetector):
     """Anomalies in one or many sensors: readings that their state-space models did not expect.
 
     Every sensor has a model of its own, by default a local level, which predicts each reading from those before. What the reading adds to
@@ -112,10 +109,6 @@ class InnovationDetector(BaseDetector):
     [(1, 1)]
     """
 
-    joint_: joint.Joint
-    stages_: Stages | None
-    calibrations_: Calibrations
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
         "model": [StrOptions({"local_level", "autoregressive"}), Autoregressive, HasMethods(["fit", "forecast"])],
@@ -157,19 +150,10 @@ class InnovationDetector(BaseDetector):
             model = structural.fit(self.model, rows.values, steps, self.patience, names)
             start = structural.start(model)
         innovations, state = _engine(model).run(model, start, rows.values, steps, self.patience)
-        share = float(self.contamination)
-        fitted = joint.fit(innovations.z, share)
-        stages, models, states = None, Calibrations(), Calibrations()
-        if self.calibration != "tail":
-            stages = Stages.of(self.calibration, len(names))
-            z = joint.first_of_runs(innovations.z)
-            level = self._alarm_share(rows) or share
-            models, states = stages.learn(joint.nominal(z), _distance(fitted, z), share, level)
+        scores, states = self._calibrate(innovations.z, rows)
         return {
             "model_": model,
-            "joint_": fitted,
-            "stages_": stages,
-            "calibrations_": models,
+            **scores,
             "interval_": interval,
             "start_": DetectorState(start, np.nan, states, learning=False),
             "state_": DetectorState(state, rows.last_stamp, states),
@@ -177,35 +161,24 @@ class InnovationDetector(BaseDetector):
 
     def _run(self, state: DetectorState, rows: SensorRows) -> tuple[FloatArray, DetectorState]:
         innovations, after = self._filter(state, rows)
-        if self.stages_ is None:
-            return joint.score(self.joint_, innovations.z), after
-        log_p, _, states = self._calibrated(state, innovations.z)
+        log_p, states = self._log_p(state, innovations.z)
         return log_p, after._replace(calibrations=states)
 
     def _explain(self, state: DetectorState, rows: SensorRows) -> tuple[Explained, DetectorState]:
         innovations, after = self._filter(state, rows, full=True)
-        z = innovations.z
-        if self.stages_ is None:
-            log_p = joint.score(self.joint_, z)
-            log_p_sensor, part = joint.explain(self.joint_, z)
-            limit = score_at(self.joint_.sensors, self.offset_)
-        else:
-            log_p, log_p_sensor, states = self._calibrated(state, z)
-            after = after._replace(calibrations=states)
-            part = joint.parts(self.joint_, log_p_sensor, z)[0]
-            limit = self._limit(state, z)
-        reach = np.maximum(-ndtri_exp(-limit - _LOG_2), 0.0) * innovations.sd
+        parts = self._parts(state, innovations.z)
+        reach = parts.reach * innovations.sd
         told = Explained(
-            log_p,
+            parts.log_p,
             innovations.expected,
             innovations.expected - reach,
             innovations.expected + reach,
-            z,
-            shares(part),
-            log_p_sensor,
-            np.ones(z.shape, dtype=np.int64),
+            innovations.z,
+            shares(parts.part),
+            parts.log_p_sensor,
+            np.ones(innovations.z.shape, dtype=np.int64),
         )
-        return told, after
+        return told, after._replace(calibrations=parts.calibrations)
 
     # shared work ------------------------------------------------------------------------------------------------
 
@@ -215,31 +188,6 @@ class InnovationDetector(BaseDetector):
             self.model_, state.sensors, rows.values, steps, self.patience, full=full
         )
         return innovations, DetectorState(after, rows.last_stamp, state.calibrations, state.learning)
-
-    def _calibrated(self, state: DetectorState, z: FloatArray) -> tuple[FloatArray, FloatArray, Calibrations]:
-        """Log p-values of rows and of readings by calibrators other than "tail", and what these know after them."""
-        assert self.stages_ is not None
-        combine = _distance(self.joint_, z)
-        return self.stages_.run(self.calibrations_, state.calibrations, joint.nominal(z), combine, state.learning)
-
-    def _limit(self, state: DetectorState, z: FloatArray) -> FloatArray:
-        """Surprise of every sensor at which it alone would be in alarm."""
-        assert self.stages_ is not None
-        at = np.full(len(z), self.offset_)
-        nominal = joint.nominal(z)
-        return self.stages_.sensors.run(
-            self.calibrations_.sensors, state.calibrations.sensors, nominal, at, learning=state.learning
-        )[1]
-
-
-def _distance(fitted: joint.Joint, z: FloatArray) -> Any:
-    """What makes the surprise of rows of the log p-values of their readings: the distance under the sensors' correlation."""
-
-    def combine(log_p: FloatArray) -> FloatArray:
-        rows = joint.parts(fitted, log_p, z)[1]
-        return np.where(np.isnan(z).all(axis=1), np.nan, rows)[:, None]
-
-    return combine
 
 
 def _engine(model: Any) -> Any:

@@ -11,8 +11,8 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from ssmts.core.gaussian import filter, smooth, step
-from ssmts.core.types import Array, Index, State
-from ssmts.detection.grid import moves
+from ssmts.core.types import Array, State
+from ssmts.detection.grid import moves, on_grid
 from ssmts.detection.local_level import RESOLUTION, Innovations, bounded_loss
 from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent, weight
 from ssmts.exceptions import InputError, InputTypeError, SsmtsError
@@ -116,7 +116,7 @@ def _fit_sensor(
     masked = np.zeros(len(y), dtype=bool)
     taken = moves(steps, 0.0)[0]
     for _ in range(ROUNDS):
-        grid = _on_grid(np.where(masked, np.nan, y), taken)
+        grid = on_grid(np.where(masked, np.nan, y), taken)
         try:
             fitted = clone(template).set_params(freq=None).fit(grid)
         except SsmtsError as error:
@@ -216,7 +216,7 @@ def run(
     states, rise, fall = list(state.states), state.rise.copy(), state.fall.copy()
     for i, unit in enumerate(model.units):
         sensor = _Sensor(unit, model.directions[i], patience, states[i], rise[i], fall[i])
-        told = sensor.filter(_on_grid(y[:, i], taken) - unit.shift)[np.cumsum(taken) - 1]
+        told = sensor.filter(on_grid(y[:, i], taken) - unit.shift)[np.cumsum(taken) - 1]
         states[i], rise[i], fall[i] = sensor.state, sensor.rise, sensor.fall
         out.z[:, i] = told[:, 2]
         if full:
@@ -284,14 +284,6 @@ class _Sensor:
             after = after._replace(mean=mean, cov=cov)
         self.state = after
         return told
-
-
-def _on_grid(y: Array, taken: Index) -> Array:
-    """Readings on a grid, NaN where there are none."""
-    at = np.cumsum(taken) - 1
-    grid = np.full(at[-1] + 1, np.nan)
-    grid[at] = y
-    return grid
 
 
 def _standardised(mean: Any, S: Any, y: Any) -> Array:

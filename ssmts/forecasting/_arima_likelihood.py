@@ -19,7 +19,7 @@ from ..components.transforms import Array
 from ..core.gaussian import Packed, filter, pack, score
 from ..core.gaussian._kernels.arma import whiten
 from ..core.gaussian._kernels.recursion import CLEAR, likelihood_adjoint
-from ..core.types import FilterResult
+from ..core.types import FilterResult, State
 from ..exceptions import NumericalError
 from ._arima_model import Moments, matrices, moments, n_states, pull_back
 from ._arima_spec import Orders
@@ -165,9 +165,9 @@ def constant_column(orders: Orders, n: int) -> Array:
     )
 
 
-def passes(packed: Packed, y: Array) -> Iterator[FilterResult]:
-    """Filter rows, a bounded number of them at a time."""
-    state = packed.start
+def passes(packed: Packed, y: Array, state: State | None = None) -> Iterator[FilterResult]:
+    """Filter rows, a bounded number of them at a time; from the start, or from a state on."""
+    state = packed.start if state is None else state
     length = max(1, _CHUNK // len(state.mean) ** 2)
     for begin in range(0, len(y), length):
         done = filter(packed, y[begin : begin + length, None], state=state)

@@ -85,10 +85,13 @@ def paths(unit: ARIMAUnit, horizon: int, X: Array | None, n_paths: int, rng: np.
     return np.asarray(draws[..., 0] + _explained(unit, X, horizon))
 
 
-def one_step(unit: ARIMAUnit, y: Array, X: Array | None) -> tuple[Array, Array]:
-    """Mean and variance of each row given those before it; infinite variance while nothing is known."""
+def one_step(unit: ARIMAUnit, y: Array, X: Array | None, state: State | None = None) -> tuple[Array, Array]:
+    """Mean and variance of each row given those before it; infinite variance while nothing is known.
+
+    The rows are the training rows, or those that follow a state.
+    """
     explained, means, variances = _explained(unit, X, len(y)), [], []
-    for done in passes(packed_of(unit), y - explained):
+    for done in passes(packed_of(unit), y - explained, state):
         means.append(done.predicted_mean[: len(done.innovations), 0])
         variances.append(done.innovation_cov[:, 0, 0])
     return np.concatenate(means) + explained, np.concatenate(variances)

@@ -118,16 +118,20 @@ def update_unit(unit: StructuralUnit, y: Array, X: Array | None) -> StructuralUn
     return unit._replace(state=advance(unit, y, X, unit.state).state)
 
 
-def one_step(unit: StructuralUnit, y: Array, X: Array | None) -> tuple[Array, Array]:
-    """Mean and variance of each row given those before it; infinite variance while nothing is known."""
+def one_step(unit: StructuralUnit, y: Array, X: Array | None, state: State | None = None) -> tuple[Array, Array]:
+    """Mean and variance of each row given those before it; infinite variance while nothing is known.
+
+    The rows are the training rows, or those that follow a state.
+    """
     rows = model_of(unit).rows(rotated(unit, X), len(y))
     means, variances, done_rows = [], [], 0
-    for done in passes(unit, y, X, prior(unit)):
+    for done in passes(unit, y, X, prior(unit) if state is None else state):
         n = len(done.innovations)
         means.append(np.sum(rows[done_rows : done_rows + n] * done.predicted_mean[:n], axis=1) + unit.shift)
         variances.append(done.innovation_cov[:, 0, 0])
         done_rows += n
-    return np.concatenate(means), np.where(_start(unit, y), np.inf, np.concatenate(variances))
+    mean, variance = np.concatenate(means), np.concatenate(variances)
+    return mean, variance if state is not None else np.where(_start(unit, y), np.inf, variance)
 
 
 def _start(unit: StructuralUnit, y: Array) -> NDArray[np.bool_]:

@@ -146,6 +146,9 @@ class ARIMAForecaster(NamedUnitsForecaster):
     def _one_step_unit(self, unit: ARIMAUnit, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         return one_step(unit, y, X)
 
+    def _follow_unit(self, unit: ARIMAUnit, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        return one_step(unit, y, X, unit.state)
+
     # what was fitted -----------------------------------------------------------------------------------------------
 
     @property

@@ -145,6 +145,13 @@ class JointForecaster(BaseForecaster):
         mean = signal(unit.ssm, done.predicted_mean[:-1], inputs)
         return mean, np.diagonal(done.innovation_cov, axis1=1, axis2=2)
 
+    def _follow(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        unit = self.units_[series]
+        inputs = self._inputs(unit, X)
+        done = filter(pack(ready(unit.ssm, unit.row), len(y)), y, inputs, state=unit.state)
+        mean = signal(unit.ssm, done.predicted_mean[:-1], inputs, unit.row)
+        return mean, np.diagonal(done.innovation_cov, axis1=1, axis2=2)
+
     @staticmethod
     def _inputs(unit: JointUnit, X: FloatArray | None) -> FloatArray | None:
         return X if takes_inputs(unit.ssm) else None

@@ -184,6 +184,9 @@ class StructuralForecaster(NamedUnitsForecaster):
     ) -> tuple[FloatArray, FloatArray]:
         return one_step(unit, y, X)
 
+    def _follow_unit(self, unit: StructuralUnit, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        return one_step(unit, y, X, unit.state)
+
     # what was fitted -----------------------------------------------------------------------------------------------
 
     @property

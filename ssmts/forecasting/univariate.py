@@ -106,6 +106,19 @@ class UnivariateForecaster(BaseForecaster):
         moments = [self._one_step_unit(unit, np.ascontiguousarray(y[:, j]), X) for j, unit in enumerate(units)]
         return np.stack([m[0] for m in moments], axis=-1), np.stack([m[1] for m in moments], axis=-1)
 
+    def _follow_unit(self, unit: Any, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray] | None:
+        """As `_one_step_unit`, of the rows that follow from where the unit stands; None unless a model has it."""
+        return None
+
+    def _follow(self, series: int, y: FloatArray, X: FloatArray | None) -> tuple[FloatArray, FloatArray] | None:
+        found = []
+        for j, unit in enumerate(self._units_of(series)):
+            moments = self._follow_unit(unit, np.ascontiguousarray(y[:, j]), X)
+            if moments is None:
+                return None
+            found.append(moments)
+        return np.stack([m[0] for m in found], axis=-1), np.stack([m[1] for m in found], axis=-1)
+
     def _units_of(self, series: int) -> tuple[Any, ...]:
         width = len(self.form_.outputs)
         return self.units_[series * width : (series + 1) * width]
