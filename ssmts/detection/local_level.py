@@ -193,17 +193,20 @@ def _run(
     gain: Array, variance: Array, level: Array, level_var: Array, rise: Array, fall: Array,
     y: Array, steps: Array, patience: float, expected: Array, sd: Array, z: Array,
 ) -> None:  # fmt: skip
-    full = expected.shape[0] > 0
     for t in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            S = variance[i]
-            ahead = level_var[i] + gain[i] * gain[i] * S * steps[t]
-            total = ahead + (1.0 - gain[i]) * S
-            if full:
+        gone = steps[t]
+        if expected.shape[0] > 0:
+            for i in range(y.shape[1]):
+                ahead = level_var[i] + gain[i] * gain[i] * variance[i] * gone
                 expected[t, i] = level[i] if ahead < np.inf else np.nan
-                sd[t, i] = math.sqrt(total) if ahead < np.inf else np.nan
-            z[t, i], level[i], level_var[i], rise[i], fall[i] = step(
-                y[t, i], level[i], ahead, total, S, rise[i], fall[i], patience
+                sd[t, i] = math.sqrt(ahead + (1.0 - gain[i]) * variance[i]) if ahead < np.inf else np.nan
+        row, out = y[t], z[t]
+        for i in range(row.size):  # several sensors at once: nothing in the loop branches
+            S = variance[i]
+            ahead = level_var[i] + gain[i] * gain[i] * S * gone
+            total = ahead + (1.0 - gain[i]) * S
+            out[i], level[i], level_var[i], rise[i], fall[i] = step(
+                row[i], level[i], ahead, total, S, rise[i], fall[i], patience
             )
 
 
@@ -211,19 +214,25 @@ def _run(
 def step(
     y: float, level: float, ahead: float, total: float, S: float, rise: float, fall: float, patience: float
 ) -> tuple[float, float, float, float, float]:
-    """One reading of one sensor: its standardised innovation, and the level, its variance, rise and fall after it."""
-    if math.isnan(y):
-        return np.nan, level, ahead, rise, fall
-    if ahead == np.inf:
-        return np.nan, y, GATE * GATE * S, 0.0, 0.0
-    root = math.sqrt(total)
-    z = min(max((y - level) / root, -LARGEST), LARGEST)
-    rise, fall = clipped(z, rise, fall)
-    if persistent(rise, fall, patience):
-        return z, y, GATE * GATE * S, 0.0, 0.0
-    w = weight(z)
-    K = ahead / total * (w * w)
-    return z, level + K * (z * root), ahead * (1.0 - K), rise, fall
+    """One reading of one sensor: its standardised innovation, and the level, its variance, rise and fall after it.
+
+    Choices are made between results, not between ways, so that the compiler can take several sensors in one instruction.
+    """
+    known, read = ahead < np.inf, y == y
+    usual = known and read
+    value = y if read else level
+    root = math.sqrt(total if known else 1.0)
+    z = min(max((value - level) / root, -LARGEST), LARGEST)
+    up, down = clipped(z, rise, fall)
+    anew = read and (persistent(up, down, patience) or not known)
+    K = ahead / total * weight(z) ** 2
+    return (
+        z if usual else np.nan,
+        value if anew else (level + K * (z * root) if usual else level),
+        GATE * GATE * S if anew else (ahead * (1.0 - K) if usual else ahead),
+        0.0 if anew else (up if usual else rise),
+        0.0 if anew else (down if usual else fall),
+    )
 
 
 @kernel
