@@ -14,10 +14,12 @@ import numpy as np
 
 from ssmts.core.types import Array
 from ssmts.detection.calibration import Calibration, calibrate, log_p_value
+from ssmts.detection.normal_tail import log_erfc, log_p_innovations
 from ssmts.detection.robust import GATE, kernel
 
 OUTER = 5.0  # normal scores count in full up to half of this, and not at all beyond it
 LEAST_EIGENVALUE = 1e-3  # of the shrunk correlation: how far two sensors may be taken for the same
+BLOCK = 32  # rows that are multiplied at once
 LOG_2 = math.log(2.0)
 
 
@@ -75,7 +77,8 @@ def fit(z: Array, contamination: float) -> Joint:
     scores = np.empty_like(z)
     normal_scores(*sensors, z, scores)
     correlation, shrinkage = shrunk_correlation(scores)
-    precision = np.ascontiguousarray(np.linalg.inv(correlation))
+    precision = np.linalg.inv(correlation)
+    precision = 0.5 * (precision + precision.T)
     rows = np.empty(len(z))
     empty = np.empty((0, z.shape[1]))
     distances(scores, correlation, precision, rows, empty)
@@ -110,7 +113,7 @@ def score(joint: Joint, z: Array) -> Array:
 def explain(joint: Joint, z: Array) -> Explanation:
     """Take the scores of rows apart by sensor."""
     log_p = np.empty_like(z)
-    _log_p_values(*joint.sensors, z, log_p)
+    log_p_innovations(*joint.sensors, z, log_p)
     return Explanation(log_p, parts(joint, log_p, z)[0])
 
 
@@ -185,15 +188,6 @@ def _nominal(z: Array, out: Array) -> None:
 
 
 @kernel
-def log_erfc(x: float) -> float:
-    """Logarithm of the complementary error function for x >= 0 (beyond 20 by its asymptotic series, DLMF 7.12.1)."""
-    if x < 20.0:
-        return math.log(math.erfc(x))
-    y = 0.5 / (x * x)
-    return -x * x - math.log(x * math.sqrt(math.pi)) + math.log1p(-y * (1.0 - 3.0 * y * (1.0 - 5.0 * y)))
-
-
-@kernel
 def log_chi2_sf(x: float, m: int) -> float:
     """Log P(chi-squared with m degrees of freedom > x), however far out (DLMF 8.11.4 below the mean, 8.9.2 above)."""
     a, y = 0.5 * m, 0.5 * x
@@ -239,14 +233,8 @@ def normal_scores(
     log_p: Array, spacing: Array, threshold: Array, log_share: Array, shape: Array, scale: Array, z: Array, out: Array
 ) -> None:
     """Fill `out` with the signed normal score of every innovation."""
-    for t in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            if math.isnan(z[t, i]):
-                out[t, i] = np.nan
-                continue
-            nominal = -log_erfc(abs(z[t, i]) / math.sqrt(2.0))
-            size = normal_score(log_p_value(log_p, spacing, threshold, log_share, shape, scale, i, nominal))
-            out[t, i] = size if z[t, i] > 0 else -size
+    log_p_innovations(log_p, spacing, threshold, log_share, shape, scale, z, out)
+    _signed(out, z, out)
 
 
 @kernel
@@ -259,71 +247,81 @@ def _signed(log_p: Array, z: Array, out: Array) -> None:
 
 
 @kernel
-def _log_p_values(
-    log_p: Array, spacing: Array, threshold: Array, log_share: Array, shape: Array, scale: Array, z: Array, out: Array
-) -> None:
-    for t in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            nominal = -log_erfc(abs(z[t, i]) / math.sqrt(2.0))
-            out[t, i] = log_p_value(log_p, spacing, threshold, log_share, shape, scale, i, nominal)
-
-
-@kernel
 def distances(scores: Array, correlation: Array, precision: Array, rows: Array, parts: Array) -> None:
     """Fill `rows` with -log P(distance is larger), 0 where nothing was read; and `parts`, unless it has no rows."""
-    d = scores.shape[1]
-    weighted, block = np.empty(d), np.empty((d, d))
-    for t in range(scores.shape[0]):
-        m = _solve(scores[t], correlation, precision, weighted, block)
-        distance = 0.0
-        for i in range(d):
-            if not math.isnan(scores[t, i]):
-                distance += scores[t, i] * weighted[i]
-        rows[t] = -log_chi2_sf(distance, m) if m else 0.0
-        if parts.shape[0] > 0:
+    n, d = scores.shape
+    filled, weighted, block = np.empty((min(n, BLOCK), d)), np.empty((min(n, BLOCK), d)), np.empty((d, d))
+    for start in range(0, n, BLOCK):
+        count = min(BLOCK, n - start)
+        for r in range(count):
             for i in range(d):
-                parts[t, i] = scores[t, i] * weighted[i]
+                filled[r, i] = 0.0 if math.isnan(scores[start + r, i]) else scores[start + r, i]
+        _multiply(filled[:count], precision, weighted[:count])
+        for r in range(count):
+            t = start + r
+            m = _without_absent(scores[t], correlation, precision, weighted[r], block)
+            distance = 0.0
+            for i in range(d):
+                distance += filled[r, i] * weighted[r, i]
+            rows[t] = -log_chi2_sf(distance, m) if m else 0.0
+            if parts.shape[0] > 0:
+                for i in range(d):
+                    parts[t, i] = scores[t, i] * weighted[r, i]
 
 
 @kernel
-def _solve(g: Array, correlation: Array, precision: Array, out: Array, block: Array) -> int:
-    """Solve C x = g over the entries of g that are not NaN, and return their number.
+def _multiply(g: Array, precision: Array, out: Array) -> None:
+    """Fill `out` with the products of rows g and a symmetric matrix.
+
+    Sums run over the matrix's rows in their order, whatever the number of rows of g, so that rows at once and one by one agree to
+    the last digit; four of them at a time, so that the matrix is read once for all and `out` a fourth as often.
+    """
+    d = g.shape[1]
+    whole = d - d % 4
+    out[:] = 0.0
+    for a in range(0, whole, 4):
+        p0, p1, p2, p3 = precision[a], precision[a + 1], precision[a + 2], precision[a + 3]
+        for r in range(g.shape[0]):
+            g0, g1, g2, g3, row = g[r, a], g[r, a + 1], g[r, a + 2], g[r, a + 3], out[r]
+            for i in range(d):
+                row[i] = (((row[i] + p0[i] * g0) + p1[i] * g1) + p2[i] * g2) + p3[i] * g3
+    for a in range(whole, d):
+        for r in range(g.shape[0]):
+            for i in range(d):
+                out[r, i] += precision[a, i] * g[r, a]
+
+
+@kernel
+def _without_absent(g: Array, correlation: Array, precision: Array, out: Array, block: Array) -> int:
+    """Solve C x = g over the entries of g that are not NaN, and return their number; `out` is the solution with 0 for NaN.
 
     Either by factoring C of the present entries, or, if fewer are absent, by correcting the solution for all of them with the
     absent ones set to 0: the inverse of a block is what is left of the inverse after eliminating the others.
     """
-    d = g.size
-    present = np.empty(d, np.int64)
-    absent = np.empty(d, np.int64)
-    m = k = 0
+    d, m = g.size, 0
+    for i in range(d):
+        m += not math.isnan(g[i])
+    k = d - m
+    if k == 0:
+        return m
+    present, absent = np.empty(m, np.int64), np.empty(k, np.int64)
+    a = b = 0
     for i in range(d):
         if math.isnan(g[i]):
-            absent[k] = i
-            k += 1
+            absent[b] = i
+            b += 1
         else:
-            present[m] = i
-            m += 1
+            present[a] = i
+            a += 1
     if m <= k:
         for a in range(m):
             out[a] = g[present[a]]
-        _cholesky_solve(correlation, present[:m], out, block)
+        _cholesky_solve(correlation, present, out, block)
         for a in range(m - 1, -1, -1):
             out[present[a]] = out[a]
         return m
-    filled = block[0]
-    for i in range(d):
-        filled[i] = 0.0 if math.isnan(g[i]) else g[i]
-    for i in range(d):
-        total = 0.0
-        for a in range(d):
-            total += precision[i, a] * filled[a]
-        out[i] = total
-    if k == 0:
-        return m
-    extra = np.empty(k)
-    for a in range(k):
-        extra[a] = out[absent[a]]
-    _cholesky_solve(precision, absent[:k], extra, block)
+    extra = out[absent]
+    _cholesky_solve(precision, absent, extra, block)
     for b in range(m):
         total = 0.0
         for a in range(k):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from ssmts.detection import joint
-from ssmts.detection.joint import log_chi2_sf, log_erfc, normal_score, shrunk_correlation
+from ssmts.detection.joint import log_chi2_sf, normal_score, shrunk_correlation
 
 
 def correlated(n, correlation, seed=0):
@@ -35,13 +35,6 @@ def test_log_chi2_sf_is_scipys_and_goes_on_where_that_underflows(m):
     np.testing.assert_allclose([log_chi2_sf(x, m) for x in far], leading, rtol=1e-6)
 
 
-def test_log_erfc_is_scipys():
-    x = np.concatenate([np.linspace(0, 30, 200), [1e3, 1e7]])
-    np.testing.assert_allclose(
-        [log_erfc(float(v)) for v in x], np.log(2) + special.log_ndtr(-np.sqrt(2) * x), rtol=1e-9
-    )
-
-
 def test_normal_score_is_the_normal_quantile():
     z = np.linspace(0, 37, 500)
     log_p = np.log(2) + special.log_ndtr(-z)
@@ -65,6 +58,25 @@ def test_distance_is_that_of_the_sensors_that_were_read(seed, d, holes):
         assert np.isnan(np.delete(parts[t], seen)).all()
         expected = -stats.chi2.logsf(g[t, seen] @ solved, len(seen)) if len(seen) else 0.0
         np.testing.assert_allclose(rows[t], expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("d", [1, 3, 8, 37, 130])
+def test_rows_at_once_and_one_by_one_agree_to_the_last_digit(d):
+    rng = np.random.default_rng(d)
+    C = random_correlation(d, d)
+    precision = np.linalg.inv(C)
+    g = rng.normal(size=(75, d))
+    g[rng.random(75) < 0.3] *= np.where(rng.random(d) < 0.2, np.nan, 1.0)
+    whole, parts = np.empty(75), np.empty((75, d))
+    joint.distances(g, C, precision, whole, parts)
+    single, part = np.empty(1), np.empty((1, d))
+    for t in range(75):
+        joint.distances(g[t : t + 1], C, precision, single, part)
+        assert single[0] == whole[t]
+        np.testing.assert_array_equal(part[0], parts[t])
+        seen = np.flatnonzero(~np.isnan(g[t]))
+        solved = np.linalg.solve(C[np.ix_(seen, seen)], g[t, seen]) if len(seen) else np.empty(0)
+        np.testing.assert_allclose(parts[t, seen], g[t, seen] * solved, rtol=1e-8, atol=1e-9)
 
 
 def test_correlation_of_normal_scores():
