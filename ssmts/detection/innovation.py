@@ -13,8 +13,8 @@ from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from . import autoregressive, local_level
 from .autoregressive import Autoregressive
 from .calibrators import CALIBRATION, Calibrations
+from .fleet import FleetDetector
 from .local_level import Innovations
-from .scored import JointDetector
 
 
 class DetectorState(NamedTuple):
@@ -37,7 +37,7 @@ class DetectorState(NamedTuple):
     learning: bool = True
 
 
-class InnovationDetector(JointDetector):
+class InnovationDetector(FleetDetector):
     """Anomalies in one or many sensors: readings that their state-space models did not expect.
 
     Every sensor has a model of its own, by default a local level, which predicts each reading from those before. What the reading adds to
