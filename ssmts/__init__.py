@@ -13,6 +13,7 @@ _PUBLIC = {
     "DynamicFactorForecaster": "forecasting.dynamic_factor",
     "ForecastDetector": "detection.forecast",
     "GaussianProcessForecaster": "forecasting.gaussian_process",
+    "IncidentTracker": "detection.incidents",
     "InnovationDetector": "detection.innovation",
     "KalmanFilter": "filtering.kalman",
     "KalmanImputer": "filtering.smoother",

@@ -78,6 +78,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         -------
         self
         """
+        from .detection.usual import learn
+
         self._validate_params()
         rows, table = self._read(X, "X")
         alarm_share = self._alarm_share(rows)
@@ -92,6 +94,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if table.columns is not None and table.ndim == 2 and all(isinstance(name, str) for name in table.columns):
             self.feature_names_in_ = np.array(table.columns, dtype=object)
         self.rows_: SensorRows | None = rows
+        self.usual_ = learn(rows.values, rows.index)
         self.last_time_ = None if rows.index is None else rows.index[-1]
         self.clock_ = None if rows.index is None else _clock(rows.index)
         self.trained_until_ = self.last_time_
@@ -193,6 +196,27 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             "window": told.window,
         }
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=self._long_index(rows))
+
+    def incidents(self, X: Any, **options: Any) -> pd.DataFrame:
+        """One row for one fault: what alarms of rows, and what else is off in them, come to.
+
+        Parameters
+        ----------
+        X : DataFrame, Series or array of shape (n_times, n_sensors)
+            As in `score_samples`.
+        **options
+            Of `ssmts.IncidentTracker`, such as ``gap=12``, ``floor={"heat": 0.5}`` or ``suppress=[("2024-05-01", "2024-05-02")]``.
+
+        Returns
+        -------
+        DataFrame
+            In order of their starts, columns as the fields of `ssmts.detection.incidents.Incident`, times as in the rows. An
+            incident that has not ended has no end.
+        """
+        from .detection.incidents import find_incidents
+
+        check_is_fitted(self)
+        return find_incidents(self, X, **options)
 
     def plot(self, X: Any, axes: Any = None) -> Any:
         """Draw readings, expected range and alarms of each sensor, and the p-values.
