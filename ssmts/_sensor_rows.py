@@ -51,8 +51,9 @@ class SensorRows:
 
     def steps(self, last_stamp: float, interval: float) -> FloatArray:
         """Usual intervals that went by since the row before each row, `last_stamp` before the first; 1 where not known."""
-        steps = np.ones(len(self.values))
-        if isinstance(self.index, pd.DatetimeIndex) and interval > 0:
+        steps = np.empty(len(self.values))
+        steps.fill(1.0)
+        if self.index is not None and isinstance(self.index, pd.DatetimeIndex) and interval > 0:
             if len(steps) > 1:
                 steps[1:] = np.asarray(self.elapsed)[1:] / interval
             if last_stamp == last_stamp:

@@ -331,7 +331,11 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _read_fitted(self, X: Any) -> SensorRows:
         if type(X) is np.ndarray and X.dtype == np.float64 and self.last_time_ is None:
             # The common case of a stream: scikit-learn's validation would cost more than the score.
-            if X.shape[1:] == (self.n_features_in_,) and len(X) and not np.isinf(X).any():
+            if (
+                X.shape[1:] == (self.n_features_in_,)
+                and len(X)
+                and (math.isfinite(np.vdot(X, X)) or not np.isinf(X).any())
+            ):
                 return SensorRows(X, None)
         rows, table = self._read(X, "X")
         n, expected = rows.values.shape[1], self.n_features_in_

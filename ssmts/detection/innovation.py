@@ -162,7 +162,7 @@ class InnovationDetector(FleetDetector):
     def _run(self, state: DetectorState, rows: SensorRows) -> tuple[FloatArray, DetectorState]:
         innovations, after = self._filter(state, rows)
         log_p, states = self._log_p(state, innovations.z)
-        return log_p, after._replace(calibrations=states)
+        return log_p, after if states is after.calibrations else after._replace(calibrations=states)
 
     def _explain(self, state: DetectorState, rows: SensorRows) -> tuple[Explained, DetectorState]:
         innovations, after = self._filter(state, rows, full=True)

@@ -106,7 +106,7 @@ def score(joint: Joint, z: Array) -> Array:
         Standardised innovations, NaN where there is none.
     """
     log_p = np.empty(len(z))
-    _score(joint.sensors, joint.correlation, joint.precision, joint.rows, z, log_p)
+    _score(*joint.sensors, joint.correlation, joint.precision, *joint.rows, z, log_p)
     return log_p
 
 
@@ -354,14 +354,13 @@ def _cholesky_solve(matrix: Array, index: Array, x: Array, L: Array) -> None:
 
 @kernel
 def _score(
-    sensors: Calibration, correlation: Array, precision: Array, rows: Calibration, z: Array, log_p: Array
-) -> None:
+    log_ps: Array, spacings: Array, thresholds: Array, log_shares: Array, shapes: Array, scales: Array,
+    correlation: Array, precision: Array,
+    log_p: Array, spacing: Array, threshold: Array, log_share: Array, shape: Array, scale: Array, z: Array, out: Array,
+) -> None:  # fmt: skip
+    """Fill `out` by the calibrations of sensors and of rows, spread out: taking tuples apart costs more than one row does."""
     scores = np.empty_like(z)
-    normal_scores(
-        sensors.log_p, sensors.spacing, sensors.threshold, sensors.log_share, sensors.shape, sensors.scale, z, scores
-    )
-    distances(scores, correlation, precision, log_p, np.empty((0, z.shape[1])))
+    normal_scores(log_ps, spacings, thresholds, log_shares, shapes, scales, z, scores)
+    distances(scores, correlation, precision, out, np.empty((0, z.shape[1])))
     for t in range(z.shape[0]):
-        log_p[t] = log_p_value(
-            rows.log_p, rows.spacing, rows.threshold, rows.log_share, rows.shape, rows.scale, 0, log_p[t]
-        )
+        out[t] = log_p_value(log_p, spacing, threshold, log_share, shape, scale, 0, out[t])

@@ -75,8 +75,15 @@ def learn(
             lag[j] += c[j] * (w * e / total)
             for k in range(p):
                 C[j, k] -= c[j] * c[k] * (w / total)
-    loose[i] = p if w < 1.0 else max(loose[i] - 1, 0)
-    push(lag, C, mean + w * e, total * (1.0 - w), c, 1.0 - w)
+    if w < 1.0:
+        loose[i] = p
+    if loose[i] > 0:
+        push(lag, C, mean + w * e, total * (1.0 - w), c, 1.0 - w)
+        loose[i] -= w >= 1.0
+    else:  # all lags were read, so that C is 0
+        for j in range(p - 1, 0, -1):
+            lag[j] = lag[j - 1]
+        lag[0] = mean + e
 
 
 @kernel
