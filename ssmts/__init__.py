@@ -8,8 +8,11 @@ __version__ = "0.1.0"
 # Public name -> module. A new model is one file and one line here; the common tests find it by this table.
 _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
+    "AdaptiveConformal": "detection.conformal",
     "Autoregressive": "detection.autoregressive",
+    "Conformal": "detection.conformal",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
+    "DriftSpot": "detection.spot",
     "DynamicFactorForecaster": "forecasting.dynamic_factor",
     "ForecastDetector": "detection.forecast",
     "GaussianProcessForecaster": "forecasting.gaussian_process",
@@ -24,6 +27,7 @@ _PUBLIC = {
     "ShiftDetector": "detection.shift",
     "SpaceTimeClassifier": "deep.classifier",
     "SpaceTimeForecaster": "deep.spacetime",
+    "Spot": "detection.spot",
     "SpreadDetector": "detection.spread",
     "StructuralForecaster": "forecasting.structural",
     "VARForecaster": "forecasting.var",

@@ -85,6 +85,12 @@ def _column(scores: Array, contamination: float) -> tuple[Array, float, float, f
     return log_p, spacing, threshold, math.log((len(excesses) + 1) / (n + 1)), *_fit_tail(excesses)
 
 
+def largest_trusted(scores: Array, contamination: float) -> Array:
+    """The largest score of every column that `calibrate` does not set aside, 0 without any; ``(n_columns,)``."""
+    columns = (np.sort(column[~np.isnan(column)]) for column in scores.T)
+    return np.array([c[len(c) - 1 - _outliers(c, contamination)] if len(c) else 0.0 for c in columns])
+
+
 def _tail_size(n: int) -> int:
     """How many of n scores the tail is fitted to: a tenth, not less than ten, not more than half."""
     return max(min(max(int(TAIL * n), 10), n // 2), 0) if n > 1 else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from .calibration import calibrate, log_p_values, score_at
 class Calibrator(BaseEstimator, ABC):  # type: ignore[misc]
     """A way from surprises, larger is stranger and 0 the least, to p-values; any number of columns, each by itself.
 
-    Subclasses store settings in ``__init__`` and define `learn` and `run`. Their `calibration` name is what detectors take.
+    Subclasses store settings in ``__init__`` and define `learn` and `run`.
     """
 
     by_sensor: ClassVar[bool] = (
@@ -31,7 +32,7 @@ class Calibrator(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def learn(self, scores: FloatArray, contamination: float, level: float) -> tuple[Any, Any]:
-        """Model and state after training rows.
+        """Model, and state after the training rows.
 
         Parameters
         ----------
@@ -91,10 +92,25 @@ class Nominal(Calibrator):
         return np.minimum(-scores, 0.0), reach, None
 
 
-KINDS: dict[str, type[Calibrator]] = {"tail": Frozen, "nominal": Nominal}
+KINDS = {
+    "tail": "calibrators:Frozen",
+    "nominal": "calibrators:Nominal",
+    "spot": "spot:Spot",
+    "drift_spot": "spot:DriftSpot",
+    "conformal": "conformal:Conformal",
+    "adaptive_conformal": "conformal:AdaptiveConformal",
+}
 
 # What the parameter `calibration` of a detector may be.
 CALIBRATION = [StrOptions(set(KINDS)), HasMethods(["learn", "run"])]
+
+
+def named(kind: str) -> Calibrator:
+    """The calibrator of this name with its defaults; its kernels are loaded only now."""
+    module, _, name = KINDS[kind].partition(":")
+    made: Calibrator = getattr(import_module(f"{__package__}.{module}"), name)()
+    return made
+
 
 Combine = Callable[[FloatArray], FloatArray]  # log p-values of sensors to the surprise of each row, (n_times, 1)
 
@@ -115,7 +131,7 @@ class Stages(NamedTuple):
     @classmethod
     def of(cls, calibration: Any, n_sensors: int) -> Stages:
         """Those of a detector's parameter `calibration`."""
-        kind = KINDS[calibration]() if isinstance(calibration, str) else clone(calibration, safe=False)
+        kind = named(calibration) if isinstance(calibration, str) else clone(calibration, safe=False)
         if isinstance(kind, BaseEstimator):
             kind._validate_params()
         if n_sensors == 1:
@@ -125,7 +141,7 @@ class Stages(NamedTuple):
     def learn(
         self, scores: FloatArray, combine: Combine, contamination: float, level: float
     ) -> tuple[Calibrations, Calibrations]:
-        """Models and states after training rows."""
+        """Models, and states after the training rows."""
         model, state = self.sensors.learn(scores, contamination, level)
         if self.rows is None:
             return Calibrations(model), Calibrations(state)

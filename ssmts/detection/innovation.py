@@ -66,7 +66,9 @@ class InnovationDetector(FleetDetector):
         less). Shorter excursions are never learnt as normal; a shift alarms for so many rows and then ends.
     calibration : str or Calibrator, default "tail"
         Where p-values come from. "tail": what the training rows showed, for ever. "nominal": what the model says, the
-        chi-squared distribution.
+        chi-squared distribution. "spot" and "drift_spot": a tail that follows the stream; "conformal" and "adaptive_conformal":
+        ranks among the latest rows. For other settings than their defaults give an object: `Spot`, `DriftSpot`,
+        `Conformal`, `AdaptiveConformal`. The guide on thresholds says which to take.
 
     Attributes
     ----------

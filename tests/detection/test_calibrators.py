@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ssmts import InnovationDetector, checks
-from ssmts.detection.calibrators import KINDS, Stages
+from ssmts.detection.calibrators import KINDS, Stages, named
 from ssmts.detection.surprise import Surprise, SurpriseDetector
 
 
@@ -79,8 +79,8 @@ def test_nominal_distance_of_rows_is_chi_squared():
 
 def test_names_and_objects_choose_a_calibrator():
     for kind in KINDS:
-        assert isinstance(Stages.of(kind, 1).sensors, KINDS[kind])
-        given = KINDS[kind]()
+        given = named(kind)
+        assert isinstance(Stages.of(kind, 1).sensors, type(given))
         assert Stages.of(given, 1).sensors is not given, "the argument stays as it is"
     with pytest.raises(ValueError, match="calibration"):
         InnovationDetector(calibration="no such").fit(np.zeros((20, 1)))
