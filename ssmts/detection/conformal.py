@@ -114,9 +114,7 @@ class Conformal(Calibrator):
         self.max_scores = max_scores
         self.patience = patience
 
-    def learn(
-        self, scores: FloatArray, contamination: float, level: float
-    ) -> tuple[ConformalModel, ConformalState]:
+    def learn(self, scores: FloatArray, contamination: float, level: float) -> tuple[ConformalModel, ConformalState]:
         size = (scores.shape[1], self.max_scores)
         state = ConformalState(
             np.full(size, np.inf), np.full(size, np.inf), *np.zeros((2, size[0]), np.int64), *np.zeros((3, size[0]))
