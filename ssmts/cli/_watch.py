@@ -22,7 +22,7 @@ from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
 from ._detect import alarm_level
-from ._streams import bell_of, describe, sinks_of, source_of
+from ._streams import bell_of, describe, sinks_of, source_of, warn_of_passwords
 from ._tables import read_frame, read_sensors
 from ._watch_arguments import DETECTORS
 
@@ -32,6 +32,7 @@ __all__ = ["run"]
 def run(options: argparse.Namespace) -> int:
     """Watch a stream until it ends."""
     notes = Notes(_report)
+    warn_of_passwords(options, notes)
     keep = _checkpoint(options, notes)
     content = None if keep is None else keep.read()
     watch = _watch(options, notes) if content is None else _watch_of(content, options, notes)
@@ -40,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         bell = stack.enter_context(bell_of(options))
         source = source_of(options, bell, watch.sensors, notes)
-        sink = Several(sinks_of(options, notes))
+        stack.callback(source.close)
+        sink = Several(sinks_of(options, bell, notes))
         stack.callback(sink.close)
         if content is not None:
             resume(content, source, arrange, watch, sink)

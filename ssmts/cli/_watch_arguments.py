@@ -27,11 +27,23 @@ sources (--from, --follow):
   -                          standard input
   FILE                       to its end; Parquet by its ending, else lines
   --follow FILE              as it grows, through rotation (renamed, or emptied in place)
+  mqtt://HOST:PORT/TOPIC     messages of a topic, which may have wildcards; mqtts:// encrypts
+  kafka://HOST:PORT/TOPIC    messages of a topic; several hosts with commas; kafkas:// encrypts
+  A message is one line or several, or a JSON array of objects.
 
 sinks (--to, several may be given):
   -                          standard output
   FILE                       NDJSON, appended
+  mqtt://.., kafka://..      as above; MQTT gets the answers of a block as lines of one message
   http://.., https://..      alerts only, one POST each, tried again until they arrive (header Idempotency-Key)
+
+brokers:
+  User and password come from SSMTS_MQTT_USER and SSMTS_MQTT_PASSWORD, SSMTS_KAFKA_USER and
+  SSMTS_KAFKA_PASSWORD, or from the address, mqtt://user:password@.. (which others can read in the list of
+  processes, and is warned of); they are never printed. A lost connection is reported, and built up again.
+  What cannot be taken waits at the broker: MQTT messages are acknowledged (QoS 1, a session that the broker
+  keeps under --client-id), Kafka offsets committed (group --client-id), once their answers are flushed, and
+  are in the checkpoint if there is one.
 
 readings:
   Lines are NDJSON, CSV (with a header line) or Influx line protocol (--format influx). They are wide, with a
@@ -60,8 +72,10 @@ checkpoints:
   (--fit and --model are not read again). Then every reading is answered exactly once where the source is a
   file, a file that is followed, Parquet, or standard input from a file (or from a pipe that brings the whole
   stream --again), and the sink is a file, which is cut back to its length at the checkpoint: its bytes are
-  those of a watch that was never stopped. Other sinks get readings since the last checkpoint again: at least
-  once; their answers carry a "key", the same for the same reading, to tell by. A checkpoint that cannot be
+  those of a watch that was never stopped. From Kafka to a file it is exactly once, too. Readings of MQTT may be
+  answered twice, if the broker sends them again after they were acknowledged, and other sinks get the
+  answers since the last checkpoint again: at least once; their answers carry a "key", the same for the same
+  reading (the line, or topic/partition/offset, or topic/digest of the message), to tell by. A checkpoint that cannot be
   written (a full disk) leaves the one before, is reported, and stops nothing.
 
 exit codes:
@@ -76,6 +90,7 @@ def add_watch_arguments(command: Any, add_alarm: Any) -> None:
     _add_source(command)
     _add_detector(command, add_alarm)
     _add_time(command)
+    _add_broker(command)
     group = command.add_argument_group("what happens to the answers")
     group.add_argument(
         "--to", action="append", metavar="SINK", help="where answers go, see below; - unless given; may be repeated"
@@ -144,6 +159,31 @@ def _add_time(command: Any) -> None:
         metavar="TIME",
         help="join readings of different sensors to rows whose times differ by so much",
     )
+
+
+def _add_broker(command: Any) -> None:
+    group = command.add_argument_group("brokers")
+    group.add_argument(
+        "--client-id", metavar="NAME", help="MQTT session and Kafka group; one a watch; default: by host and address"
+    )
+    group.add_argument("--mqtt-version", type=int, choices=(5, 3), default=5, help="5, or 3 for 3.1.1; default: 5")
+    group.add_argument(
+        "--kafka-option",
+        type=_setting,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a setting of librdkafka; repeatable",
+    )
+    group.add_argument("--tls-ca", metavar="FILE", help="authorities to trust; those of the system unless given")
+    group.add_argument("--tls-cert", metavar="FILE", help="certificate of this client")
+    group.add_argument("--tls-key", metavar="FILE", help="and its key")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not mark or not name:
+        raise argparse.ArgumentTypeError("a setting is NAME=VALUE")
+    return name, value
 
 
 def _every(text: str) -> tuple[float | None, int | None]:

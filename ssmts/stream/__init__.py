@@ -5,6 +5,7 @@ hands the answers on, `checkpoint` keeps what is needed to go on, and `loop` tie
 files, so that a new source or sink is one class.
 """
 
+from .address import Address, Tls
 from .answer import Answer
 from .arrange import Arrange
 from .bell import Bell
@@ -12,12 +13,18 @@ from .checkpoint import Checkpoint
 from .loop import begin, resume, run
 from .notes import Notes
 from .readings import BadLine, Part, Reading
-from .sinks import JsonFile, JsonLines, Several, Sink, Webhook
-from .sources import FollowedFile, LineSource, Mark, ParquetSource
+from .sinks import JsonFile, JsonLines, KafkaSink, MqttSink, Several, Sink, Webhook
+from .sources import FollowedFile, KafkaSource, LineSource, Mark, MqttSource, ParquetSource
 from .stdin import SignalledInput
 from .watch import Watch
 
 __all__ = [
+    "Address",
+    "KafkaSink",
+    "KafkaSource",
+    "MqttSink",
+    "MqttSource",
+    "Tls",
     "Answer",
     "Arrange",
     "BadLine",

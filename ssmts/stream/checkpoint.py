@@ -63,7 +63,6 @@ class Checkpoint:
         self._note = note or (lambda kind, text: None)
         self.written = self.failed = 0
         self.last = float("nan")
-        self.waiting = False  # whether anything was answered since the last one
         self._since_rows, self._since = 0, time.monotonic()
 
     def due(self, rows: int = 0) -> bool:

@@ -26,9 +26,15 @@ class Source(Protocol):
         Names of the values of whole readings.
     acknowledges : bool
         Whether `done` matters.
+    hurry : bool
+        Whether it should come soon.
     """
 
     acknowledges: bool
+
+    @property
+    def hurry(self) -> bool:
+        """Whether `done` should come soon."""
 
     @property
     def sensors(self) -> Sequence[str] | None:
@@ -94,10 +100,8 @@ def run(
             if source.acknowledges and block:
                 sink.flush()
                 source.done()
-        elif keep.due(len(rows)) or (source.acknowledges and not block and keep.waiting):
+        elif keep.due(len(rows)) or source.hurry:
             _write(keep, source, arrange, watch, sink)
-        if keep is not None and block:
-            keep.waiting = True
     if keep is None or not left():
         _answer(arrange.rest(), arrange, source, watch, sink)
     if keep is not None:
@@ -152,5 +156,4 @@ def _write(keep: Checkpoint, source: Source, arrange: Arrange, watch: Watch, sin
         "sink": sink.state(),
     }
     if keep.write(content):
-        keep.waiting = False
         source.done()

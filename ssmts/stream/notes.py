@@ -15,6 +15,7 @@ NAMES = {
     "sensors": "changes of sensors",
     "checkpoint": "checkpoints that failed",
     "webhook": "troubles with the webhook",
+    "started": "connections",
     "connection": "troubles with the connection",
 }
 

@@ -7,7 +7,11 @@ from typing import Any
 
 from ..answer import Answer
 
-__all__ = ["Several", "Sink"]
+__all__ = ["Several", "Sink", "Undelivered"]
+
+
+class Undelivered(OSError):
+    """Answers that nobody had confirmed when the watch had to end; a watch that goes on from its checkpoint sends them again."""
 
 
 class Sink:

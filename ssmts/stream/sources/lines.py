@@ -69,7 +69,7 @@ class LineSource:
     Reading(line=4, time='08:02', values=[nan])
     """
 
-    acknowledges = False
+    acknowledges = hurry = False
 
     def __init__(
         self,
@@ -123,6 +123,10 @@ class LineSource:
         """Go on at a position."""
         self._read.go_on(position["read"], self._again)
         self._parser.restore(position["parser"])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        getattr(self._read, "close", lambda: None)()
 
     def done(self) -> None:
         """Nothing: bytes are not acknowledged."""

@@ -38,7 +38,7 @@ class ParquetSource:
         Rows read so far, and bad ones among them: those with an infinite value, or without a name.
     """
 
-    acknowledges = False
+    acknowledges = hurry = False
 
     def __init__(
         self,
@@ -104,6 +104,10 @@ class ParquetSource:
                 "or remove the checkpoint to begin anew."
             )
         self.lines, self.bad = position["rows"], position["bad"]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
     def done(self) -> None:
         """Nothing: a file is not acknowledged."""
