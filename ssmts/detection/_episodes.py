@@ -71,7 +71,7 @@ FIRST = 5  # readings whose mean is compared with what was before
 HELD = 0.5  # share of the largest distance at which a sensor still counts as moved
 LEAST_HELD = 2.0  # standard deviations of noise that it must be off for that
 CLIP = 2.0  # standard deviations up to which a reading moves the baseline
-CLIPPED_VAR = 0.9205350  # E[min(z^2, 4)] of a normal z
+CLIPPED_VAR = 0.9205369  # E[min(z^2, 4)] of a normal z
 
 
 class Rules(NamedTuple):

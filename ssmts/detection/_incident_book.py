@@ -138,16 +138,16 @@ class Book:
                 self.open.remove(incident)
                 change = "closed"
         _strengthen(incident.strength, state)
-        told = self._describe(incident, state, labels, closed=change == "closed")
+        told = self._describe(incident, now, state, labels, closed=change == "closed")
         news = (told.kind, told.severity, told.sensors)
         if change == "changed" and news == incident.told:
             return []
         incident.told = news
         return [Event(change, told)]
 
-    def snapshots(self, state: FloatArray, labels: tuple[str, str]) -> list[Incident]:
-        """All open incidents as they stand."""
-        return [self._describe(each, state, labels, closed=False) for each in self.open]
+    def snapshots(self, now: float, state: FloatArray, labels: tuple[str, str]) -> list[Incident]:
+        """All open incidents as they stand at the time of the last row."""
+        return [self._describe(each, now, state, labels, closed=False) for each in self.open]
 
     def state(self) -> list[dict[str, Any]]:
         """The book as plain values and arrays."""
@@ -201,9 +201,11 @@ class Book:
         self.open.append(incident)
         return incident, "opened"
 
-    def _describe(self, incident: _Open, state: FloatArray, labels: tuple[str, str], *, closed: bool) -> Incident:
+    def _describe(
+        self, incident: _Open, now: float, state: FloatArray, labels: tuple[str, str], *, closed: bool
+    ) -> Incident:
         if incident.evidence == NO_DATA:
-            return self._silence(incident, state, labels, closed)
+            return self._silence(incident, now, state, labels, closed)
         rows = {i: state[i] if row is None else row for i, row in incident.members.items()}
         first = max(rows, key=lambda i: abs(rows[i][scanning.PEAK]))
         row = rows[first]
@@ -240,11 +242,13 @@ class Book:
             checkpoint=labels[1],
         )
 
-    def _silence(self, incident: _Open, state: FloatArray, labels: tuple[str, str], closed: bool) -> Incident:
+    def _silence(
+        self, incident: _Open, now: float, state: FloatArray, labels: tuple[str, str], closed: bool
+    ) -> Incident:
         nan = math.nan
         silent = [i for i in incident.members if state[i, scanning.SILENT] == 1]
         ends = [self._silent(incident, i, state)[1] for i in incident.silence]
-        last = float(incident.detected if silent and not closed else max(ends))
+        last = float(now if silent else max(ends))
         names = tuple(self.sensors[i] for i in incident.members)
         return Incident(
             id=incident.id,

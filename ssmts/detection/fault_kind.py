@@ -63,5 +63,7 @@ def guess(episode: Array) -> str:
 
 def is_return(episode: Array) -> bool:
     """Whether an alarm came where readings jumped back to the slow range from where they had drifted unnoticed."""
-    far = abs(episode[BEFORE]) >= SUDDEN * episode[NOISE_VAR] ** 0.5
-    return bool(episode[CAUSE] == ALARM and far and abs(episode[SHORT]) <= abs(episode[BEFORE]) / 2)
+    before = abs(episode[BEFORE])
+    after = abs(episode[BEFORE] + episode[FIRST_SUM] / max(episode[N_FIRST], 1.0))  # which a spike moves, too
+    back = max(after, abs(episode[SHORT])) <= before / 2
+    return bool(episode[CAUSE] == ALARM and before >= SUDDEN * episode[NOISE_VAR] ** 0.5 and back)

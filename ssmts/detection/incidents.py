@@ -161,7 +161,7 @@ class IncidentTracker:
         self._book = Book(self.sensors, entity, self._rules, self._limits, usual.gap, merge_sensors)
         self.model, self.checkpoint = model, checkpoint
         self._state = _start(usual)
-        self._row = int(usual.until) + 1
+        self._row, self._now = int(usual.until) + 1, usual.until
 
     @classmethod
     def of(cls, detector: Any, **options: Any) -> Self:
@@ -219,6 +219,7 @@ class IncidentTracker:
                 break
             events += self._book.note(happened, sensor, when[t], self._state, (self.model, self.checkpoint))
         self._row += len(y)
+        self._now = float(when[-1]) if len(when) else self._now
         return events
 
     def tick(self, now: float) -> list[Event]:
@@ -244,7 +245,7 @@ class IncidentTracker:
     @property
     def open(self) -> list[Incident]:
         """Incidents that have not ended."""
-        return self._book.snapshots(self._state, (self.model, self.checkpoint))
+        return self._book.snapshots(self._now, self._state, (self.model, self.checkpoint))
 
     @property
     def status(self) -> dict[Any, str]:
@@ -253,7 +254,13 @@ class IncidentTracker:
 
     def state_dict(self) -> dict[str, Any]:
         """What the tracker knows after its last row: plain values and arrays, of constant size but for open incidents."""
-        return {"fields": list(FIELDS), "sensors": self._state.copy(), "row": self._row, "open": self._book.state()}
+        return {
+            "fields": list(FIELDS),
+            "sensors": self._state.copy(),
+            "row": self._row,
+            "now": self._now,
+            "open": self._book.state(),
+        }
 
     def load_state(self, state: dict[str, Any]) -> Self:
         """Go on where another tracker with the same options stood.
@@ -274,7 +281,7 @@ class IncidentTracker:
                 f"This is no state of a tracker of {len(self.sensors)} sensors of this version; received one of shape {rows.shape}. "
                 "Start anew."
             )
-        self._state, self._row = rows, int(state["row"])
+        self._state, self._row, self._now = rows, int(state["row"]), float(state["now"])
         self._book.load(state["open"])
         return self
 

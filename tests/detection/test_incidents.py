@@ -1,10 +1,16 @@
 """One alert for one fault: what the tracker opens, merges, names and closes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ssmts import IncidentTracker, InnovationDetector
+from ssmts import IncidentTracker, InnovationDetector, load, save
+from ssmts.detection.fault_kind import KINDS
+from ssmts.exceptions import InputError
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +103,221 @@ def test_stamps_come_back_as_they_were():
     assert found["entity"][0] == "pump"
 
 
-def test_a_tracker_follows_the_stream_like_the_whole(detector):
+def explained(detector, rows):
+    return detector._explain(detector.state_, detector._read_fitted(rows))[0]
+
+
+def part(told, start, stop):
+    return type(told)(*(field[start:stop] for field in told))
+
+
+def faulty(seed, n=260):
+    """Rows with a handful of faults of any kind, anywhere, some at once."""
+    rng = np.random.default_rng(seed)
+    rows = clean(n, seed)
+    for _ in range(5):
+        kind, sensor, start = rng.integers(6), rng.integers(3), rng.integers(5, n - 40)
+        span = slice(start, start + int(rng.integers(1, 40)))
+        column = rows[span, sensor]
+        if kind == 0:
+            column[0] += 15
+        elif kind == 1:
+            column += rng.choice([-12, 12])
+        elif kind == 2:
+            column += np.linspace(0, 10, len(column))
+        elif kind == 3:
+            column += rng.normal(size=len(column)) * 8
+        elif kind == 4:
+            column[:] = column[0]
+        else:
+            column[:] = np.nan
+    return rows
+
+
+def plain(events):
+    """Events that compare equal where NaN stand in the same places."""
+    return [(change, str(incident)) for change, incident in events]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 259), max_size=8, unique=True), data=st.booleans())
+def test_any_blocks_give_the_same_incidents(detector, seed, cuts, data):
+    rows = faulty(seed)
+    told = explained(detector, rows)
+    times = np.arange(len(rows)) * 60.0 + 1000 if data else None
+    whole = IncidentTracker.of(detector, gap=8, refractory=5)
+    expected = whole.update(told, rows, times)
+    tracker, events = IncidentTracker.of(detector, gap=8, refractory=5), []
+    bounds = [0, *sorted(cuts), len(rows)]
+    for start, stop in pairwise(bounds):
+        state = tracker.state_dict()  # and every block by a program that has just started
+        tracker = IncidentTracker.of(detector, gap=8, refractory=5).load_state(state)
+        events += tracker.update(
+            part(told, start, stop), rows[start:stop], None if times is None else times[start:stop]
+        )
+    assert plain(events) == plain(expected)
+    assert str(tracker.open) == str(whole.open)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_holds_for_every_stream(detector, seed):
+    rows = faulty(seed)
+    tracker = IncidentTracker.of(detector)
+    state = {}
+    for change, incident in tracker.update(explained(detector, rows), rows):
+        assert (change == "opened") == (incident.id not in state)
+        assert state.get(incident.id) != "closed"
+        state[incident.id] = change
+        assert incident.start <= incident.detected
+        assert incident.start <= incident.last_seen
+        assert (incident.end is not None) == (change == "closed") == (incident.status == "ok")
+        assert incident.sensor in incident.sensors
+        assert incident.kind in KINDS
+        shares = [share for _, share in incident.contributors]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) <= 1 + 1e-9
+        if incident.kind != "dropout":
+            assert incident.lower <= incident.expected <= incident.upper
+            assert np.sign(incident.deviation) == np.sign(incident.observed - incident.expected)
+    assert {each.id for each in tracker.open} == {key for key, change in state.items() if change != "closed"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_incidents_do_not_depend_on_units(seed):
+    rng = np.random.default_rng(seed)
+    X, rows = rng.normal(size=(600, 3)), faulty(seed) - [20.0, 5.0, -3.0]
+    unit, offset = np.array([1e9, 1e-6, 7.0]), np.array([-3e9, 2e-6, 100.0])
+    columns = ["kind", "sensor", "start", "end", "n_readings"]
+    one = InnovationDetector(false_alarm_rate=1e-4).fit(X).incidents(rows)[columns]
+    other = InnovationDetector(false_alarm_rate=1e-4).fit(X * unit + offset).incidents(rows * unit + offset)[columns]
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_absent_rows_are_silent_ones():
+    index = pd.date_range("2024-01-01", periods=900, freq="1min")
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 2)), index)
+    detector = InnovationDetector(false_alarm_rate=1e-4).fit(X[:500])
+    silent, absent = X[500:].copy(), X[500:].drop(index[600:640])
+    silent.loc[index[600:640]] = np.nan
+    columns = ["id", "kind", "sensors", "start", "end"]
+    one, other = (detector.incidents(rows)[columns] for rows in (silent, absent))
+    pd.testing.assert_frame_equal(one, other)
+    assert one.loc[0, "start"] == index[600]
+    assert one.loc[0, "end"] == index[639]
+
+
+def test_silence_is_noticed_while_no_rows_come(detector):
+    tracker = IncidentTracker.of(detector)
+    rows = clean(50)
+    assert tracker.update(explained(detector, rows), rows, np.arange(50.0)) == []
+    assert tracker.tick(53.0) == []
+    first, *others = tracker.tick(60.0)
+    assert (first.change, first.incident.kind, first.incident.status) == ("opened", "dropout", "no-data")
+    assert others[-1].incident.sensors == (0, 1, 2)
+    assert set(tracker.status.values()) == {"no-data"}
+    assert tracker.tick(100.0) == []
+
+
+def test_minimum_breaches_and_clears(detector):
     rows = clean(300)
-    rows[100:120, 0] += 12.0
-    whole = IncidentTracker.of(detector).update(
-        detector._explain(detector.state_, detector._read_fitted(rows))[0], rows
-    )
-    assert [event.change for event in whole] == ["opened", "changed", "closed"]
+    rows[[50, 100, 101, 102], 0] += 15.0
+    found = detector.incidents(rows, breaches=3)
+    assert (found["start"] - 1000).tolist() == [100]
+    assert (found["detected"] - 1000).tolist() == [102]
+    rows = clean(300)
+    rows[[100, 103, 106, 109], 0] += 15.0
+    assert len(detector.incidents(rows, gap=0, clears=3)) == 1
+    assert len(detector.incidents(rows, gap=0, clears=1)) == 4
+
+
+def test_a_clearer_level_closes(detector):
+    rows = clean(200)
+    told = explained(detector, rows)
+    between = 0.5 * (detector.offset_ + min(detector.offset_ + np.log(10), 0))
+    told.log_p[:], told.log_p_sensor[:] = 0.0, 0.0
+    told.share[:] = [1.0, 0.0, 0.0]
+    told.log_p[50] = told.log_p_sensor[50, 0] = detector.offset_ - 1
+    told.log_p[51:100] = told.log_p_sensor[51:100, 0] = between  # neither
+    rows[50, 0] += 15.0
+    events = IncidentTracker.of(detector, gap=0).update(told, rows)
+    assert [event.change for event in events] == ["opened", "closed"]
+    tracker = IncidentTracker.of(detector, gap=0)
+    tracker.update(part(told, 0, 100), rows[:100])
+    assert len(tracker.open) == 1
+
+
+def test_refractory_time(detector):
+    rows = clean(300)
+    rows[[100, 130, 180], 0] += 15.0
+    assert len(detector.incidents(rows)) == 3
+    assert (detector.incidents(rows, refractory=50)["start"] - 1000).tolist() == [100, 180]
+
+
+def test_readings_nearer_than_the_floor_never_alert(detector):
+    rows = clean(300)
+    rows[100:110, 0] += 12.0
+    rows[200:210, 1] += 12.0
+    assert detector.incidents(rows, floor={0: 20.0})["sensor"].tolist() == [1]
+    assert detector.incidents(rows, floor=20.0).empty
+
+
+def test_a_drift_and_a_stuck_sensor_show_without_any_alarm(detector):
+    rows = clean(500)
+    rows[100:200, 1] += np.linspace(0, 6, 100)
+    rows[300:340, 2] = rows[300, 2]
+    told = explained(detector, rows)
+    told.log_p[:] = 0.0
+    events = IncidentTracker.of(detector).update(told, rows)
+    closed = [incident for change, incident in events if change == "closed"]
+    assert [(each.sensor, each.kind) for each in closed] == [(1, "drift"), (2, "stuck")]
+    assert np.isnan(closed[0].p_value)
+    assert 100 <= closed[0].start - 1000 <= 150
+    assert (closed[1].start - 1000, closed[1].end - 1000) == (300, 339)
+    quiet = IncidentTracker.of(detector, slow_level=None, stuck_after=None)
+    assert quiet.update(told, rows) == []
+
+
+def test_a_lasting_drift_is_accepted_at_last(detector):
+    rows = clean(1500)
+    rows[100:, 1] += 6.0
+    told = explained(detector, rows)
+    told.log_p[:] = 0.0
+    closed = [incident for change, incident in IncidentTracker.of(detector).update(told, rows) if change == "closed"]
+    assert len(closed) == 1
+    assert closed[0].end - 1000 <= 100 + 200 + 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gap": -1}, "gap must be a number"),
+        ({"breaches": 0}, "breaches must be"),
+        ({"floor": {"heat": 1.0}}, "names the sensor 'heat'"),
+        ({"suppress": [(5, 3)]}, "ends before it starts"),
+        ({"suppress": ["now"]}, "windows"),
+        ({"sensors": ["a"]}, "watches 3 sensors"),
+    ],
+)
+def test_bad_options_are_refused(detector, options, message):
+    with pytest.raises(InputError, match=message):
+        IncidentTracker.of(detector, **options)
+
+
+def test_bad_rows_and_states_are_refused_and_nothing_is_lost(detector):
+    tracker = IncidentTracker.of(detector)
+    rows = clean(20)
+    told = explained(detector, rows)
+    with pytest.raises(InputError, match="values must have"):
+        tracker.update(told, rows[:, :2])
+    with pytest.raises(InputError, match="times must be"):
+        tracker.update(told, rows, [1.0])
+    with pytest.raises(InputError, match="Start anew"):
+        tracker.load_state({"fields": [], "sensors": np.zeros((2, 2))})
+    assert tracker.update(told, rows) == []
+
+
+def test_a_saved_detector_finds_the_same(detector, tmp_path):
+    rows = faulty(5)
+    save(detector, tmp_path / "d.ssmts")
+    pd.testing.assert_frame_equal(load(tmp_path / "d.ssmts").incidents(rows), detector.incidents(rows))
