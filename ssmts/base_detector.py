@@ -218,8 +218,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         check_is_fitted(self)
         return find_incidents(self, X, **options)
 
-    def plot(self, X: Any, axes: Any = None) -> Any:
-        """Draw readings, expected range and alarms of each sensor, and the p-values.
+    def plot(self, X: Any, axes: Any = None, **options: Any) -> Any:
+        """Draw readings, expected range, alarms and incidents of each sensor, and the p-values.
 
         Parameters
         ----------
@@ -227,25 +227,24 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             As in `score_samples`.
         axes : sequence of Axes, optional
             One a sensor, and one for the p-values; new ones unless given.
+        **options
+            As in `incidents`.
 
         Returns
         -------
         array of Axes
         """
-        from .plotting import plot_detection
+        from ._detection_pictures import draw_detector
 
         check_is_fitted(self)
-        told = self._explained(self._read_fitted(X))
-        return plot_detection(
-            X,
-            np.exp(told.log_p),
-            told.culprit(told.log_p < self.offset_),
-            told.expected,
-            told.lower,
-            told.upper,
-            axes,
-            alarm_level=math.exp(self.offset_),
-        )
+        return draw_detector(self, X, axes, options)
+
+    def plot_attribution(self, X: Any, ax: Any = None) -> Any:
+        """Draw which sensor is to blame when: a heat map; see `ssmts.plotting.plot_attribution`."""
+        from ._detection_pictures import draw_attribution
+
+        check_is_fitted(self)
+        return draw_attribution(self, X, ax)
 
     def __sklearn_tags__(self) -> Any:
         """scikit-learn's tags: NaN are readings that did not come."""

@@ -6,7 +6,7 @@ people with any kind of colour vision can tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import pandas as pd
 from scipy.special import ndtri
 
 from ._containers import FloatArray, is_long, read_long, read_table
+from ._detection_pictures import plot_attribution, plot_detection
 from ._drawing import (
     BLUE,
     GREY,
     INK,
-    RED,
     band,
     dots,
     draw_forecast,
@@ -27,7 +27,6 @@ from ._drawing import (
     legend,
     make_axes,
     pick,
-    spans,
     title_of,
     to_x,
 )
@@ -37,11 +36,9 @@ from .forecasts import check_levels
 if TYPE_CHECKING:
     from .forecasts import Forecast
 
-__all__ = ["plot_backtest", "plot_components", "plot_detection", "plot_forecast"]
+__all__ = ["plot_attribution", "plot_backtest", "plot_components", "plot_detection", "plot_forecast"]
 
-_LEAST_P = 1e-16  # smaller p-values would flatten all others
 _MOST_PANELS = 6
-_MOST_SENSORS = 12
 _MOST_CUTOFFS = 24
 
 
@@ -189,87 +186,6 @@ def plot_components(
         place.plot(x, middle, color=BLUE, lw=1.4, label="estimate")
         finish(place, index, title=name)
     legend(places)
-    return places
-
-
-def plot_detection(
-    X: Any,
-    p_values: npt.ArrayLike,
-    alarms: npt.ArrayLike,
-    expected: npt.ArrayLike | None = None,
-    lower: npt.ArrayLike | None = None,
-    upper: npt.ArrayLike | None = None,
-    axes: Any = None,
-    *,
-    alarm_level: float | None = None,
-    sensors: Sequence[Hashable] | None = None,
-) -> Any:
-    """Draw readings with their expected range and alarms, sensor by sensor, and the p-values below.
-
-    Parameters
-    ----------
-    X : DataFrame, Series or array of shape (n_times, n_sensors)
-        Readings.
-    p_values : array of shape (n_times,)
-        Calibrated p-value of each row, drawn on a logarithmic axis that points down.
-    alarms : array of bool of shape (n_times,) or (n_times, n_sensors)
-        Rows in alarm, or which sensors are.
-    expected, lower, upper : array of shape (n_times, n_sensors), optional
-        What was expected of each reading, and between which bounds.
-    axes : sequence of Axes, optional
-        One a sensor, and one for the p-values.
-    alarm_level : float, optional
-        p-value below which a row is in alarm, drawn as a line.
-    sensors : list of hashable, optional
-        Columns to draw; by default the first twelve.
-
-    Returns
-    -------
-    array of Axes
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from ssmts.plotting import plot_detection
-    >>> readings, p_values = np.array([[0.1], [0.2], [9.0]]), np.array([0.8, 0.6, 1e-5])
-    >>> axes = plot_detection(readings, p_values, p_values < 1e-3, alarm_level=1e-3)
-    >>> len(axes)
-    2
-    """
-    table = read_table(X, "X")
-    index = pd.RangeIndex(len(table.values)) if table.time is None else table.time
-    names = list(table.columns or range(table.values.shape[1]))
-    wanted = None if sensors is None else list(sensors)
-    chosen = pick(names, wanted, "sensor")[: None if wanted else _MOST_SENSORS]
-    flags = np.asarray(alarms, dtype=bool)
-    flags = flags if flags.ndim == 2 else np.repeat(flags[:, None], len(names), axis=1)
-    rows_in_alarm = np.asarray(flags.any(axis=1))
-    mid, low, high = (
-        None if v is None else np.asarray(v).reshape(table.values.shape) for v in (expected, lower, upper)
-    )
-    places = make_axes(axes, len(chosen) + 1, height=1.7, stacked=True)
-    x = to_x(index)
-    for place, j in zip(places, chosen):
-        if low is not None and high is not None:
-            band(place, x, low[:, j], high[:, j], "expected range", 0.25)
-        if mid is not None:
-            place.plot(x, mid[:, j], color=BLUE, lw=0.9, label="expected")
-        place.plot(x, table.values[:, j], color=INK, lw=0.9, label="reading")
-        spans(place, x, rows_in_alarm)
-        hit = flags[:, j]
-        place.plot(x[hit], table.values[hit, j], "o", color=RED, ms=3.5, mew=0, label="alarm", zorder=5)
-        finish(place, index, title=str(names[j]))
-    last = places[len(chosen)]
-    last.plot(x, np.maximum(np.asarray(p_values, dtype=np.float64), _LEAST_P), color=INK, lw=0.9)
-    if alarm_level is not None:
-        last.axhline(alarm_level, color=RED, lw=1, ls="--", label=f"alarm below {alarm_level:.2g}")
-    spans(last, x, rows_in_alarm)
-    last.set_yscale("log")
-    last.invert_yaxis()
-    finish(last, index, title="p-value")
-    legend(places[:1])
-    if alarm_level is not None:
-        legend(places[len(chosen) :])
     return places
 
 

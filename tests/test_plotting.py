@@ -13,9 +13,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from ssmts import Naive, SeasonalNaive
+from ssmts import InnovationDetector, Naive, SeasonalNaive
 from ssmts.exceptions import InputError
-from ssmts.plotting import plot_backtest, plot_components, plot_detection, plot_forecast
+from ssmts.plotting import plot_attribution, plot_backtest, plot_components, plot_detection, plot_forecast
 
 rng = np.random.default_rng(2)
 MONTHS = pd.period_range("2019-01", periods=72, freq="M", name="month")
@@ -250,3 +250,46 @@ def test_missing_matplotlib_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install ssmts\[plot\]"):
         plot_forecast(forecast)
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """A detector, and rows with a shift of one sensor and a silence of the other."""
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-01-01", periods=800, freq="1min")
+    X = pd.DataFrame(rng.normal(size=(800, 2)), index, ["flow", "heat"])
+    X.iloc[600:630, 1] += 12.0
+    X.iloc[700:730, 0] = np.nan
+    return InnovationDetector(false_alarm_rate=1e-4).fit(X[:500]), X[500:]
+
+
+def test_a_detector_draws_its_incidents_in_the_panels_of_their_sensors(watched):
+    detector, X = watched
+    axes = detector.plot(X)
+    labels = [[text.get_text() for text in ax.texts] for ax in axes]
+    assert labels == [["dropout"], ["level shift"], []]
+    start = mdates.date2num(X.index[100])
+    spans = [patch.get_x() for patch in axes[1].patches]
+    assert spans == [pytest.approx(start, abs=1e-6)]
+    quiet = detector.plot(X, missing_after=None, suppress=[(X.index[90], X.index[150], "heat")])
+    assert [len(ax.texts) for ax in quiet] == [0, 0, 0]
+
+
+def test_attribution_is_dark_where_the_sensor_is_to_blame(watched):
+    detector, X = watched
+    ax = detector.plot_attribution(X)
+    cells = ax.collections[0].get_array().reshape(2, len(X))
+    assert np.unravel_index(cells.argmax(), cells.shape)[0] == 1
+    assert cells[1, 100] > 4
+    assert (cells[0, 201:229] == 0).all()
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["flow", "heat"]
+
+
+def test_a_heat_map_of_many_rows_keeps_the_darkest_of_each_cell():
+    p, share = np.full(10_000, 0.5), np.full((10_000, 2), 0.5)
+    p[1234], share[1234] = 1e-8, [0.0, 1.0]
+    ax = plot_attribution(np.zeros((10_000, 2)), p, share)
+    cells = ax.collections[0].get_array().reshape(2, -1)
+    assert cells.shape[1] == 800
+    assert cells.max() == pytest.approx(8)
+    assert cells[1].argmax() == 1234 * 800 // 10_000

@@ -286,10 +286,10 @@ class IncidentTracker:
         return self
 
 
-def find_incidents(detector: Any, X: Any, **options: Any) -> pd.DataFrame:
+def find_incidents(detector: Any, X: Any, told: Explained | None = None, **options: Any) -> pd.DataFrame:
     """Incidents in rows of a fitted detector, which stays where it is; see `BaseDetector.incidents`."""
     rows = detector._read_fitted(X)
-    told = detector._explained(rows)
+    told = detector._explained(rows) if told is None else told
     stamped = isinstance(rows.index, pd.DatetimeIndex)
     tracker = IncidentTracker.of(detector, **options)
     first = tracker._row
