@@ -510,7 +510,7 @@ def test_watch_fitted_on_a_file_gives_the_scores_of_the_library(sensors):
     reported = [int(text.split("line ")[1].split(":")[0]) for text in bad]
     assert reported == [position + 1 + rank for rank, position in enumerate(sorted(garbage))]
     alerts = int((log_p < detector.offset_).sum())
-    assert summary == f"ssmts watch: 607 lines, 600 readings, 6 bad, {alerts} alerts"
+    assert summary.startswith(f"ssmts watch: 607 lines, 600 readings, 6 bad, {alerts} alerts, ")
 
 
 def test_watch_answers_each_line_before_the_next_is_written_and_ends_on_sigterm(tmp_path):
@@ -540,7 +540,7 @@ def test_watch_interrupted_from_the_keyboard_leaves_with_130():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
-    assert err.decode() == "ssmts watch: 2 lines, 1 readings, 0 bad, 0 alerts\n"
+    assert err.decode() == "ssmts watch: 2 lines, 1 readings, 0 bad, 0 alerts, 0 incidents\n"
 
 
 def test_watch_whose_answers_nobody_reads_leaves_with_141():
@@ -551,7 +551,7 @@ def test_watch_whose_answers_nobody_reads_leaves_with_141():
     err = process.stderr.read().decode()
     process.stderr.close()
     assert process.wait(60) == 141
-    assert err == "ssmts watch: 1 lines, 1 readings, 0 bad, 0 alerts\n"
+    assert err == "ssmts watch: 1 lines, 1 readings, 0 bad, 0 alerts, 0 incidents\n"
 
 
 def test_watch_refusals(call, sensors, tmp_path, monkeypatch):

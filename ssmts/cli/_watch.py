@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import ssmts
 
 from ..base_detector import BaseDetector
-from ..exceptions import InputError
+from ..exceptions import InputError, TimeIndexError
 from ..persist import load, save
-from ..stream import Arrange, Checkpoint, Notes, Several, Watch, begin, resume
+from ..stream import Arrange, Checkpoint, Notes, Several, Watch, begin, learn_usual, resume
 from ..stream import run as answer_all
 from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
@@ -66,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
                 notes,
                 arrange=arrange,
                 keep=keep,
+                output=options.output,
                 latency=latency,
                 left=lambda: bell.signal is not None,
             )
@@ -99,23 +101,41 @@ def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     detector = _detector(options)
     if options.fit is None:
         return Watch(detector, warmup=options.warmup, sensors=options.sensors, **more)
-    rows = read_sensors(read_frame(options.fit), time=options.time, sensors=options.sensors, stamped=False)
-    detector.fit(rows.to_numpy(dtype=np.float64, na_value=math.nan))
-    return Watch(detector, sensors=list(rows.columns), **more)
+    frame = read_frame(options.fit)
+    rows = read_sensors(frame, time=options.time, sensors=options.sensors, stamped=False)
+    values = rows.to_numpy(dtype=np.float64, na_value=math.nan)
+    detector.fit(values)
+    usual = learn_usual(values, _stamps(frame, options.time))
+    return Watch(detector, sensors=list(rows.columns), usual=usual, **more)
 
 
 def _watch_of(content: Any, options: argparse.Namespace, notes: Notes) -> Watch:
     """A watch for the state in a checkpoint, which decides all that a new one would be asked for."""
-    watch = Watch(
-        _detector(options),
-        warmup=options.warmup,
-        new_sensors=options.new_sensors,
-        memory=options.warmup,
-        note=notes,
-        keys=_keys(options),
-    )
+    watch = Watch(_detector(options), warmup=options.warmup, **_common(options, notes))
     watch.sensors = content["watch"]["sensors"]
     return watch
+
+
+def _common(options: argparse.Namespace, notes: Notes) -> dict[str, Any]:
+    """What every watch is told."""
+    return {
+        "new_sensors": options.new_sensors,
+        "memory": options.warmup,
+        "incidents": dict(options.incident or ()),
+        "keys": _keys(options),
+        "note": notes,
+    }
+
+
+def _stamps(frame: pd.DataFrame, time: str | None) -> list[Any] | None:
+    """Stamps of a file, in nanoseconds, where it has any that can be read; else its incidents are counted in rows."""
+    try:
+        index = read_sensors(frame, time=time).index
+    except (InputError, TimeIndexError):
+        return None
+    if not isinstance(index, pd.DatetimeIndex):
+        return None
+    return (index if index.tz is not None else index.tz_localize("UTC")).as_unit("ns").asi8.tolist()
 
 
 def _detector(options: argparse.Namespace) -> Any:
@@ -174,7 +194,7 @@ def _summary(source: Any, arrange: Arrange, watch: Watch) -> str:
     order = arrange.order
     bad = source.bad + (order.unreadable if order else 0)
     late = f", {order.late} too late" if order and order.late else ""
-    return f"{source.lines} lines, {watch.readings} readings, {bad} bad{late}, {watch.alerts} alerts"
+    return f"{source.lines} lines, {watch.readings} readings, {bad} bad{late}, {watch.alerts} alerts, {watch.opened} incidents"
 
 
 def _report(text: str) -> None:

@@ -11,16 +11,20 @@ __all__ = ["add_watch_arguments"]
 
 WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
 DETECTORS = {"innovation": "InnovationDetector"}
+INCIDENT_RULES = (
+    "breaches", "clears", "clear_factor", "gap", "refractory", "release", "floor", "missing_after", "stuck_after", "slow_level", "grace",
+)  # fmt: skip
 FORMATS = ("auto", "ndjson", "csv", "influx")
 
 WATCH = """\
 Watch a stream of sensor readings: answer each with one JSON object, at once.
 
-  {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,"status":..}
+  {"time":..,"p_value":..,"alert":..,"sensor":..,"observed":..,"expected":..,"lower":..,"upper":..,
+   "status":..,"incident":..}
 
 sensor is the one that adds most to the strangeness of the reading; observed, expected, lower and upper are
-its own. status is warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent). What
-is not known is null.
+its own. status is warming (learnt from, not yet scored), ok, alert, or no-data (all sensors silent);
+incident the id of the open incident that the sensor takes part in. What is not known is null.
 """
 WATCH_NOTES = """\
 sources (--from, --follow):
@@ -35,7 +39,8 @@ sinks (--to, several may be given):
   -                          standard output
   FILE                       NDJSON, appended
   mqtt://.., kafka://..      as above; MQTT gets the answers of a block as lines of one message
-  http://.., https://..      alerts only, one POST each, tried again until they arrive (header Idempotency-Key)
+  http://.., https://..      incidents only, one POST each time one is opened, changed or closed, tried again
+                             until it arrives; header Idempotency-Key
 
 brokers:
   User and password come from SSMTS_MQTT_USER and SSMTS_MQTT_PASSWORD, SSMTS_KAFKA_USER and
@@ -66,6 +71,17 @@ time:
   silent; --align lets them differ by so much. Two values of a sensor at one time make two rows. A row is
   answered once a later time has come, and --late has gone by. Nothing is resampled.
 
+incidents:
+  One fault is one incident, however many readings are in alarm. --output incidents tells what happens to
+  them, --output both does between the answers:
+    {"change":"opened","incident":ID,"sensor":..,"kind":..,"severity":..,"start":..,"observed":..,...}
+  change is opened, changed (kind, severity or sensors) or closed; kind a guess: spike, level_shift, drift,
+  variance_burst, stuck, dropout; expected, lower and upper are those of the slow range of the sensor. Rules
+  are set by --incident: breaches and clears (readings in a row), clear_factor, gap, refractory, release,
+  floor (in the unit of the sensors), missing_after, stuck_after, slow_level (none turns these three off),
+  grace; see ssmts.IncidentTracker. Intervals are counted in rows, unless the stamps of what was learnt from
+  can be read.
+
 checkpoints:
   --checkpoint holds everything to go on with after any end, kill -9 too: detector, position in the source,
   length of the output, readings held for their order. Started again with the same options, the watch goes on
@@ -94,6 +110,19 @@ def add_watch_arguments(command: Any, add_alarm: Any) -> None:
     group = command.add_argument_group("what happens to the answers")
     group.add_argument(
         "--to", action="append", metavar="SINK", help="where answers go, see below; - unless given; may be repeated"
+    )
+    group.add_argument(
+        "--output",
+        choices=("readings", "incidents", "both"),
+        default="readings",
+        help="what they are: an answer to each reading, what happens to incidents, or both; default: readings",
+    )
+    group.add_argument(
+        "--incident",
+        type=_option,
+        action="append",
+        metavar="NAME=NUMBER",
+        help="a rule for incidents, see below; repeatable",
     )
     group.add_argument("--checkpoint", type=writable, metavar="FILE", help="go on from here, and keep it up to date")
     group.add_argument("--every", type=_every, metavar="N", help="how often: 10s, 1000rows; default: 10s")
@@ -177,6 +206,16 @@ def _add_broker(command: Any) -> None:
     group.add_argument("--tls-ca", metavar="FILE", help="authorities to trust; those of the system unless given")
     group.add_argument("--tls-cert", metavar="FILE", help="certificate of this client")
     group.add_argument("--tls-key", metavar="FILE", help="and its key")
+
+
+def _option(text: str) -> tuple[str, float | int | None]:
+    name, _, value = text.partition("=")
+    if name not in INCIDENT_RULES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(INCIDENT_RULES)}")
+    try:
+        return name, None if value == "none" else int(value) if value.isdigit() else float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is no number") from None
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -86,6 +86,11 @@ class IncidentTracker:
     model, checkpoint : str, default ""
         Handed through to the incidents; attributes that may be set any time.
 
+    Attributes
+    ----------
+    positions : list of int
+        Of the events that `update` returned last: the row at which each happened, counted from 0.
+
     Raises
     ------
     InputError
@@ -162,6 +167,7 @@ class IncidentTracker:
         self.model, self.checkpoint = model, checkpoint
         self._state = _start(usual)
         self._row, self._now = int(usual.until) + 1, usual.until
+        self.positions: list[int] = []
 
     @classmethod
     def of(cls, detector: Any, **options: Any) -> Self:
@@ -210,6 +216,7 @@ class IncidentTracker:
             raise InputError(f"times must be {len(y)} numbers, one a row; received shape {when.shape}.")
         arrays = [np.require(a, np.float64, "C") for a in (told.log_p, told.share, told.log_p_sensor, told.expected)]
         events: list[Event] = []
+        self.positions = []
         t = i = 0
         while True:
             t, i, sensor, happened = scan(
@@ -218,6 +225,7 @@ class IncidentTracker:
             if happened == scanning.NOTHING:
                 break
             events += self._book.note(happened, sensor, when[t], self._state, (self.model, self.checkpoint))
+            self.positions += [int(t)] * (len(events) - len(self.positions))
         self._row += len(y)
         self._now = float(when[-1]) if len(when) else self._now
         return events

@@ -10,6 +10,7 @@ from .answer import Answer
 from .arrange import Arrange
 from .bell import Bell
 from .checkpoint import Checkpoint
+from .incidents import News, learn_usual
 from .loop import begin, resume, run
 from .notes import Notes
 from .readings import BadLine, Part, Reading
@@ -35,6 +36,7 @@ __all__ = [
     "JsonLines",
     "LineSource",
     "Mark",
+    "News",
     "Notes",
     "ParquetSource",
     "Part",
@@ -45,6 +47,7 @@ __all__ = [
     "Watch",
     "Webhook",
     "begin",
+    "learn_usual",
     "resume",
     "run",
 ]

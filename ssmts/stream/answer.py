@@ -28,6 +28,8 @@ class Answer(NamedTuple):
         NaN where unknown.
     status : str
         "warming" (learnt from, not scored), "ok", "alert", or "no-data" (all sensors silent).
+    incident : str or None
+        The open incident that the sensor takes part in.
     key : int, str or None
         Where the reading came from: the same for the same reading, should it be answered twice; not written where it is None.
     """
@@ -41,6 +43,7 @@ class Answer(NamedTuple):
     lower: float = math.nan
     upper: float = math.nan
     status: str = "ok"
+    incident: str | None = None
     key: int | str | None = None
 
 
@@ -50,15 +53,16 @@ def json_line(answer: Answer) -> str:
     Examples
     --------
     >>> print(json_line(Answer("08:00", sensor="flow", observed=1.5, status="warming")))
-    {"time":"08:00","p_value":null,"alert":false,"sensor":"flow","observed":1.5,"expected":null,"lower":null,"upper":null,"status":"warming"}
+    {"time":"08:00","p_value":null,"alert":false,"sensor":"flow","observed":1.5,"expected":null,"lower":null,"upper":null,"status":"warming","incident":null}
     """
-    time, p_value, alert, sensor, *range_, status, key = answer
+    time, p_value, alert, sensor, *range_, status, incident, key = answer
     observed, expected, lower, upper = map(_number, range_)
     end = "" if key is None else f',"key":{json.dumps(key)}'
     return (
         f'{{"time":{_quoted(time) if type(time) is str else json.dumps(time)},"p_value":{_number(p_value)},'
         f'"alert":{"true" if alert else "false"},"sensor":{"null" if sensor is None else _quoted(sensor)},'
-        f'"observed":{observed},"expected":{expected},"lower":{lower},"upper":{upper},"status":"{status}"{end}}}'
+        f'"observed":{observed},"expected":{expected},"lower":{lower},"upper":{upper},"status":"{status}",'
+        f'"incident":{"null" if incident is None else _quoted(incident)}{end}}}'
     )
 
 

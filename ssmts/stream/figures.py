@@ -40,6 +40,8 @@ def figures(source: Any, arrange: Arrange, watch: Watch, notes: Notes, keep: Che
             "counter",
             notes.counts["connection"] + notes.counts["webhook"],
         ),
+        Figure("incidents_total", "Incidents opened.", "counter", watch.opened),
+        Figure("open_incidents", "Incidents that have not ended.", "gauge", watch.open),
         Figure("warming", "1 until the detector is fitted.", "gauge", int(watch.warming)),
         Figure("sensors", "Sensors watched.", "gauge", len(watch.sensors or ())),
         Figure("silent_sensors", "Sensors watched that have fallen silent.", "gauge", watch.quiet),

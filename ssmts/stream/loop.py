@@ -11,6 +11,7 @@ from .checkpoint import Checkpoint
 from .metrics import Latency
 from .notes import Notes
 from .readings import BadLine, Item, Reading, place
+from .records import chosen
 from .sinks import Sink
 from .watch import Watch
 
@@ -61,6 +62,7 @@ def run(
     *,
     arrange: Arrange | None = None,
     keep: Checkpoint | None = None,
+    output: str = "readings",
     latency: Latency | None = None,
     left: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -79,6 +81,8 @@ def run(
         Orders and joins readings; they are taken as they come unless given.
     keep : Checkpoint, optional
         Written when due, and at the end.
+    output : {"readings", "incidents", "both"}, default "readings"
+        What sinks get: an answer to each reading, news of incidents, or both; a webhook gets what it wants.
     latency : Latency, optional
         Told how long each block took.
     left : callable, optional
@@ -93,7 +97,7 @@ def run(
         rows = arrange.take(_readings(block, notes), source.sensors)
         for name in source.appeared():
             notes("sensors", f"the field {name!r} appeared, and is not watched")
-        _answer(rows, arrange, source, watch, sink)
+        _answer(rows, arrange, source, watch, sink, output)
         if latency is not None and rows:
             latency.add(time.perf_counter() - began, len(rows))
         if keep is None:
@@ -103,7 +107,7 @@ def run(
         elif keep.due(len(rows)) or source.hurry:
             _write(keep, source, arrange, watch, sink)
     if keep is None or not left():
-        _answer(arrange.rest(), arrange, source, watch, sink)
+        _answer(arrange.rest(), arrange, source, watch, sink, output)
     if keep is not None:
         _write(keep, source, arrange, watch, sink)
     elif source.acknowledges:
@@ -134,12 +138,14 @@ def _readings(block: Sequence[Item], notes: Notes) -> list[Any]:
     return [item for item in block if type(item) is not BadLine]
 
 
-def _answer(rows: Sequence[Reading], arrange: Arrange, source: Source, watch: Watch, sink: Sink) -> None:
+def _answer(rows: Sequence[Reading], arrange: Arrange, source: Source, watch: Watch, sink: Sink, output: str) -> None:
     if rows:
         names = arrange.names(source.sensors)
         if names is not None:
             watch.expect(names)
-        sink.send(watch.answer(rows))
+        answers = watch.answer(rows)
+        sink.send(chosen(output, answers, watch.happened))
+        sink.alert(answers, watch.happened)
 
 
 def begin(keep: Checkpoint, source: Any, arrange: Arrange, watch: Watch, sink: Sink) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .._containers import FloatArray
 from ..base_detector import Explained
 from ..exceptions import InputError
 from .answer import Answer
+from .incidents import Incidents, News, learn_usual
 from .readings import Reading
 from .silence import Silence
 
@@ -48,6 +50,11 @@ class Watch:
         detector again, on the last `memory` readings, once the new sensor has half as many values among them as the others.
     memory : int, default 500
         Readings kept for that, with "adopt".
+    incidents : mapping, optional
+        Options of `IncidentTracker`, which then follows what the detector says; none is followed unless given.
+    usual : (Usual, bool), optional
+        What is usual of the sensors of a fitted detector, and whether that was learnt by a clock; what the detector has learnt of it
+        unless given.
     keys : bool, default False
         Whether answers tell where their readings came from.
     note : callable, optional
@@ -62,8 +69,10 @@ class Watch:
         Names of the values of the readings, as `expect` was told.
     silent : tuple of str
         Sensors left out after the warm-up.
-    readings, alerts : int
-        Numbers so far.
+    happened : list of (int, News)
+        What happened to incidents with the readings answered last: the position of the answer, and the news.
+    readings, alerts, opened : int
+        Numbers of readings, of those in alarm, and of incidents so far.
     last_time : str, int, float or None
         Of the last reading.
 
@@ -91,6 +100,8 @@ class Watch:
         sensors: Sequence[str] | None = None,
         new_sensors: str = "report",
         memory: int = MEMORY,
+        incidents: Mapping[str, Any] | None = None,
+        usual: tuple[Any, bool] | None = None,
         keys: bool = False,
         note: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -108,15 +119,22 @@ class Watch:
         self.silent: tuple[str, ...] = ()
         self.readings = 0
         self.alerts = 0
+        self.opened = 0
         self.last_time: Any = None
         self.note = note
         self._keys, self._new_sensors = keys, new_sensors
         self._warmup = warmup or 0
         self._learnt: list[list[float]] | None = None if fitted else []
+        self._learnt_times: list[Any] = []
         self._columns: list[int] | None = None  # of the sensors among the values; None where nothing else comes
         self._known = 0  # names of values that have been spoken of: watched, left out or told of
         self._recent: deque[list[float]] | None = deque(maxlen=memory) if new_sensors == "adopt" else None
+        self._recent_times: deque[Any] = deque(maxlen=memory)
         self._silence = Silence(self._note)
+        self.happened: list[tuple[int, News]] = []
+        self._options = incidents
+        self._incidents: Incidents | None = None
+        self._usual = usual
 
     @property
     def warming(self) -> bool:
@@ -128,14 +146,21 @@ class Watch:
         """Number of watched sensors that have fallen silent."""
         return sum(self._silence.silent)
 
+    @property
+    def open(self) -> int:
+        """Number of incidents that have not ended."""
+        return 0 if self._incidents is None else self._incidents.open
+
     def answer(self, readings: Sequence[Reading]) -> list[Answer]:
         """Answer readings, in their order."""
         answers: list[Answer] = []
+        self.happened = []
         if self._learnt is not None:
             answers = self._warm(readings, self._learnt)
         rest = readings[len(answers) :]
         if rest:
-            answers += self._score(rest) if self._recent is None else self._score_and_adopt(rest, self._recent)
+            score = self._score if self._recent is None else self._score_and_adopt
+            answers += score(rest, len(answers))
         self.readings += len(readings)
         if readings:
             self.last_time = readings[-1].time
@@ -160,9 +185,11 @@ class Watch:
             )
             if spoke:
                 learnt.append(reading.values)
+                self._learnt_times.append(reading.time)
             if len(learnt) == self._warmup:
                 self._fit(matrix(learnt))
                 learnt.clear()
+                self._learnt_times.clear()
                 if not self.warming:
                     break
         return answers
@@ -179,18 +206,21 @@ class Watch:
                 f"not watched, for they were silent (or nearly so) during the warm-up: {', '.join(self.silent)}",
             )
         self._learnt = None
-        self._learn(values, np.flatnonzero(spoke).tolist(), names)
+        self._learn(values, np.flatnonzero(spoke).tolist(), names, self._learnt_times)
 
-    def _learn(self, values: FloatArray, columns: list[int], names: Sequence[str]) -> None:
+    def _learn(self, values: FloatArray, columns: list[int], names: Sequence[str], times: Sequence[Any]) -> None:
         """Fit on some columns of values, and watch these from now on."""
         self._columns = columns
         self._known = len(names)
         self.sensors = tuple(names[column] for column in columns)
         self.detector = counting_rows(self.detector.fit(values[:, columns]), self.sensors)
+        self._incidents = None
+        self._usual = None if self._options is None else learn_usual(values[:, columns], times)
 
     # scores -----------------------------------------------------------------------------------------------------
 
-    def _score(self, readings: Sequence[Reading]) -> list[Answer]:
+    def _score(self, readings: Sequence[Reading], start: int = 0) -> list[Answer]:
+        """Answers of readings, the first of which has the position `start` among those answered together."""
         values = matrix([reading.values for reading in readings])
         if self._columns is not None and len(self._columns) < values.shape[1]:
             values = values[:, self._columns]
@@ -199,28 +229,39 @@ class Watch:
         self._silence.take(values, names)
         alert = np.asarray(told.log_p < self.detector.offset_)
         self.alerts += int(np.count_nonzero(alert))
-        return self._answers(readings, values, told, alert, names)
-
-    def _answers(
-        self, readings: Sequence[Reading], values: FloatArray, told: Explained, alert: Any, names: Sequence[str]
-    ) -> list[Answer]:
-        if len(names) == 1:
-            sensor = [0] * len(readings)
-            of_it = [part.ravel().tolist() for part in (values, told.expected, told.lower, told.upper)]
-        else:
-            most = most_of(told.share)
-            rows = np.arange(len(most))
-            sensor = most.tolist()
-            of_it = [part[rows, most].tolist() for part in (values, told.expected, told.lower, told.upper)]
+        most = np.zeros(len(values), dtype=np.int64) if len(names) == 1 else most_of(told.share)
+        sensor = [names[j] for j in most.tolist()] if len(names) > 1 else [names[0]] * len(readings)
+        incident = self._follow(told, values, readings, sensor, start)
+        rows = np.arange(len(most))
+        of_it = [part[rows, most].tolist() for part in (values, told.expected, told.lower, told.upper)]
         keys = [reading.line for reading in readings] if self._keys else [None] * len(readings)
         return [
             Answer(reading.time, status="no-data", key=key)
             if observed != observed  # NaN
-            else Answer(reading.time, p, alarm, names[j], observed, mid, low, high, "alert" if alarm else "ok", key)
-            for reading, p, alarm, j, observed, mid, low, high, key in zip(
-                readings, np.exp(told.log_p).tolist(), alert.tolist(), sensor, *of_it, keys
+            else Answer(reading.time, p, alarm, name, observed, mid, low, high, "alert" if alarm else "ok", label, key)
+            for reading, p, alarm, name, observed, mid, low, high, label, key in zip(
+                readings, np.exp(told.log_p).tolist(), alert.tolist(), sensor, *of_it, incident, keys
             )
         ]
+
+    def _follow(
+        self, told: Explained, values: FloatArray, readings: Sequence[Reading], sensor: Sequence[str], start: int
+    ) -> Sequence[str | None]:
+        """The open incident of the sensor of each answer."""
+        if self._options is None:
+            return [None] * len(readings)
+        if self._incidents is None:
+            self._incidents = self._made()
+        labels, news = self._incidents.take(told, values, readings, sensor, self._keys)
+        self.opened += sum(each.change == "opened" for _, each in news)
+        self.happened += [(start + row, each) for row, each in news]
+        return [None] * len(readings) if labels is None else labels
+
+    def _made(self) -> Incidents:
+        assert self._options is not None
+        usual, clocked = self._usual or (self.detector.usual_, (self.detector.clock_ or ("",))[0] == "datetime")
+        names = self._names(self.detector.n_features_in_)
+        return Incidents(usual, self.detector.offset_, names, clocked, self._options)
 
     def _note(self, kind: str, text: str) -> None:
         if self.note is not None:
@@ -250,17 +291,18 @@ class Watch:
                 self._note("sensors", f"the sensor {name!r} appeared, and is not watched")
         self._known = max(self._known, len(names))
 
-    def _score_and_adopt(self, readings: Sequence[Reading], recent: deque[list[float]]) -> list[Answer]:
+    def _score_and_adopt(self, readings: Sequence[Reading], start: int) -> list[Answer]:
         """Score, and fit again as soon as a new sensor has shown enough of itself."""
         answers: list[Answer] = []
-        start = 0
+        assert self._recent is not None
         for i, reading in enumerate(readings):
-            recent.append(reading.values)
-            if (self.readings + i) % LOOK == 0 and (new := self._ready(len(reading.values), recent)):
-                answers += self._score(readings[start : i + 1])
-                start = i + 1
-                self._adopt(new, recent)
-        return answers + (self._score(readings[start:]) if start < len(readings) else [])
+            self._recent.append(reading.values)
+            self._recent_times.append(reading.time)
+            if (self.readings + start + i) % LOOK == 0 and (new := self._ready(len(reading.values), self._recent)):
+                answers += self._score(readings[len(answers) : i + 1], start + len(answers))
+                self._adopt(new, self._recent)
+        done = len(answers)
+        return answers + (self._score(readings[done:], start + done) if done < len(readings) else [])
 
     def _ready(self, width: int, recent: deque[list[float]]) -> list[int]:
         """Columns that are not watched, and have half as many values among the readings kept as those that are, at least."""
@@ -278,7 +320,7 @@ class Watch:
         self._note("sensors", f"now watched, too: {added}; learnt from the last {len(values)} readings")
         columns = sorted({i for i in self._columns or () if spoke[i]} | set(new))
         self.detector = clone(self.detector)
-        self._learn(values, columns, names)
+        self._learn(values, columns, names, self._recent_times)
         self.silent = tuple(name for i, name in enumerate(names) if i not in columns)
         self._silence = Silence(self._note)
 
@@ -289,7 +331,16 @@ class Watch:
         kept = {name: getattr(self, name) for name in _KEPT}
         learnt = None if self._learnt is None else matrix(self._learnt)
         recent = None if self._recent is None else matrix(list(self._recent))
-        return {**kept, "detector": self.detector, "learnt": learnt, "recent": recent, "silence": self._silence.state()}
+        return {
+            **kept,
+            "detector": self.detector,
+            "learnt": learnt,
+            "learnt_times": json.dumps(self._learnt_times),
+            "recent": recent,
+            "recent_times": json.dumps(list(self._recent_times)),
+            "silence": self._silence.state(),
+            "incidents": None if self._incidents is None else self._incidents.state(),
+        }
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Go on where another watch stopped."""
@@ -299,10 +350,27 @@ class Watch:
         self._learnt = None if state["learnt"] is None else state["learnt"].tolist()
         if self._recent is not None and state["recent"] is not None:
             self._recent.extend(state["recent"].tolist())
+        self._learnt_times = json.loads(state["learnt_times"])
+        self._recent_times.extend(json.loads(state["recent_times"]))
         self._silence.go_on(state["silence"])
+        if state["incidents"] is not None and self._options is not None:
+            self._incidents = self._made()
+            self._incidents.go_on(state["incidents"])
 
 
-_KEPT = ("sensors", "incoming", "silent", "readings", "alerts", "last_time", "_warmup", "_columns", "_known")
+_KEPT = (
+    "sensors",
+    "incoming",
+    "silent",
+    "readings",
+    "alerts",
+    "opened",
+    "last_time",
+    "_warmup",
+    "_columns",
+    "_known",
+    "_usual",
+)
 
 
 def matrix(rows: Sequence[list[float]]) -> FloatArray:

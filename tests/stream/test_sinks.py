@@ -21,9 +21,20 @@ def refuse(constant):
 KEY = st.one_of(st.none(), st.integers(1), st.text(min_size=1))
 
 
-@given(TIME, NUMBER, st.booleans(), st.one_of(st.none(), st.text()), NUMBER, NUMBER, NUMBER, NUMBER, KEY)
-def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed, expected, lower, upper, key):
-    answer = Answer(time, p_value, alert, sensor, observed, expected, lower, upper, "ok", key)
+@given(
+    TIME,
+    NUMBER,
+    st.booleans(),
+    st.one_of(st.none(), st.text()),
+    NUMBER,
+    NUMBER,
+    NUMBER,
+    NUMBER,
+    st.one_of(st.none(), st.text()),
+    KEY,
+)
+def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed, expected, lower, upper, incident, key):
+    answer = Answer(time, p_value, alert, sensor, observed, expected, lower, upper, "ok", incident, key)
     line = json_line(answer)
     assert line.isascii()
     assert len(line.splitlines()) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ssmts import InnovationDetector, load, save
 from ssmts.exceptions import InputError
-from ssmts.stream import LineSource, Reading, Watch, run
+from ssmts.stream import LineSource, Reading, Sink, Watch, run
 
 RNG = np.random.default_rng(7)
 NORMAL = RNG.normal([20.0, 5.0, -3.0], [1.0, 2.0, 0.5], (400, 3))
@@ -186,7 +186,7 @@ def test_a_wrong_warm_up_or_number_of_sensors_is_refused():
 
 
 def test_run_answers_good_lines_and_reports_the_others():
-    class Sink(list):
+    class Kept(list, Sink):
         def send(self, answers):
             self.append(list(answers))
 
@@ -194,7 +194,7 @@ def test_run_answers_good_lines_and_reports_the_others():
     lines = text.splitlines()
     lines[12] = "what?"
     data = io.BytesIO("\n".join(lines).encode())
-    source, watch, sink, texts = LineSource(lambda: data.read(300)), Watch(fitted()), Sink(), []
+    source, watch, sink, texts = LineSource(lambda: data.read(300)), Watch(fitted()), Kept(), []
     run(source, watch, sink, texts.append)
     answers = [answer for block in sink for answer in block]
     assert len(sink) > 2
@@ -208,13 +208,13 @@ def test_run_answers_good_lines_and_reports_the_others():
 
 
 def test_run_tells_which_sensors_are_left_out_once():
-    class Sink:
+    class Last(Sink):
         def send(self, answers):
             self.last = answers[-1]
 
     rows = "".join(f'{{"a": {value}, "b": null}}\n' for value in RNG.normal(size=60))
     data = io.BytesIO(rows.encode())
-    texts, sink = [], Sink()
+    texts, sink = [], Last()
     run(LineSource(lambda: data.read(200)), Watch(InnovationDetector(), warmup=20), sink, texts.append)
     assert len(texts) == 1
     assert texts[0].endswith("during the warm-up: b")

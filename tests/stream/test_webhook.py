@@ -42,14 +42,14 @@ def short_pauses(monkeypatch):
 
 
 def alert(key):
-    return Answer(key, 1e-9, True, "a", 1.0, 0.0, -1.0, 1.0, "alert", key)
+    return Answer(key, 1e-9, True, "a", 1.0, 0.0, -1.0, 1.0, "alert", None, key)
 
 
 def test_alerts_arrive_in_order_through_troubles_of_the_server(server):
     server.statuses += [500, 503, 429]
     told = []
-    hook = Webhook(server.url, lambda kind, text: told.append(text))
-    hook.send([alert(1), Answer(2), alert(3)])
+    hook = Webhook(server.url, lambda kind, text: told.append(text), incidents=False)
+    hook.alert([alert(1), Answer(2), alert(3)], [])
     hook.close()
     assert [(status, key) for status, key, _ in server.came] == [
         (500, "1"),
@@ -70,18 +70,18 @@ def test_alerts_arrive_in_order_through_troubles_of_the_server(server):
 def test_a_refused_alert_is_told_and_dropped(server):
     server.statuses += [400]
     told = []
-    hook = Webhook(server.url, lambda kind, text: told.append(text))
-    hook.send([alert(1), alert(2)])
+    hook = Webhook(server.url, lambda kind, text: told.append(text), incidents=False)
+    hook.alert([alert(1), alert(2)], [])
     hook.close()
     assert [key for _, key, _ in server.came] == ["1", "2"]
-    assert told == ["127.0.0.1 refused the alert at 1, status 400: it is dropped"]
+    assert told == ["127.0.0.1 refused the alert '1', status 400: it is dropped"]
 
 
 def test_what_nobody_takes_is_kept_for_the_next_watch(server, monkeypatch):
     monkeypatch.setattr(webhook, "GRACE", 0.05)
     told = []
-    hook = Webhook("http://127.0.0.1:1/", lambda kind, text: told.append(text))
-    hook.send([alert("a"), alert("b")])
+    hook = Webhook("http://127.0.0.1:1/", lambda kind, text: told.append(text), incidents=False)
+    hook.alert([alert("a"), alert("b")], [])
     state = hook.state()
     assert [key for key, _ in state["waiting"]] == ["a", "b"]
     hook.close()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..answer import Answer
+from ..incidents import News
+from ..records import Record
 
 __all__ = ["Several", "Sink", "Undelivered"]
 
@@ -17,9 +19,12 @@ class Undelivered(OSError):
 class Sink:
     """Where answers go."""
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        """Hand answers on at once."""
+    def send(self, records: Sequence[Record]) -> None:
+        """Hand records on at once."""
         raise NotImplementedError
+
+    def alert(self, answers: Sequence[Answer], happened: Sequence[tuple[int, News]]) -> None:
+        """Tell somebody, where that is what the sink is for; `send` gets the records besides."""
 
     def flush(self) -> None:
         """Return once all that was sent is safe: on the disk, or confirmed by who received it."""
@@ -41,9 +46,13 @@ class Several(Sink):
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.sinks = list(sinks)
 
-    def send(self, answers: Sequence[Answer]) -> None:
+    def send(self, records: Sequence[Record]) -> None:
         for sink in self.sinks:
-            sink.send(answers)
+            sink.send(records)
+
+    def alert(self, answers: Sequence[Answer], happened: Sequence[tuple[int, News]]) -> None:
+        for sink in self.sinks:
+            sink.alert(answers, happened)
 
     def flush(self) -> None:
         for sink in self.sinks:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..address import Address, Tls
-from ..answer import Answer, json_line
+from ..answer import Answer
 from ..bell import Bell
 from ..kafka_client import kafka_settings
+from ..records import Record, record_line
 from ._sink import Sink, Undelivered
 
 __all__ = ["KafkaSink"]
@@ -47,13 +48,14 @@ class KafkaSink(Sink):
         own = {"enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5}
         self._producer = kafka.Producer(own | common)
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            key = None if answer.sensor is None else answer.sensor.encode()
+    def send(self, records: Sequence[Record]) -> None:
+        for record in records:
+            sensor = record.sensor if isinstance(record, Answer) else record.incident["sensor"]
+            key = None if sensor is None else str(sensor).encode()
             while True:
                 try:
                     self._producer.produce(
-                        self._address.topic, json_line(answer).encode(), key, on_delivery=self._delivered
+                        self._address.topic, record_line(record).encode(), key, on_delivery=self._delivered
                     )
                     break
                 except BufferError:  # back-pressure: its queue is full

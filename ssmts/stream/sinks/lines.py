@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from ...exceptions import InputError
-from ..answer import Answer, json_line
+from ..records import Record, record_line
 from ._sink import Sink
 
 __all__ = ["JsonFile", "JsonLines"]
@@ -24,8 +24,8 @@ class JsonLines(Sink):
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        self.file.write("".join([json_line(answer) + "\n" for answer in answers]).encode("ascii"))
+    def send(self, records: Sequence[Record]) -> None:
+        self.file.write("".join([record_line(record) + "\n" for record in records]).encode("ascii"))
         self.file.flush()
 
 
@@ -45,8 +45,8 @@ class JsonFile(Sink):
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self._lines = JsonLines(os.fdopen(self._fd, "wb"))
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        self._lines.send(answers)
+    def send(self, records: Sequence[Record]) -> None:
+        self._lines.send(records)
 
     def flush(self) -> None:
         os.fsync(self._fd)

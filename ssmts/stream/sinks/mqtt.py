@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..address import Address, Tls
-from ..answer import Answer, json_line
 from ..bell import Bell
 from ..mqtt_client import mqtt_client
+from ..records import Record, record_line
 from ._sink import Sink, Undelivered
 
 __all__ = ["MqttSink"]
@@ -60,9 +60,9 @@ class MqttSink(Sink):
         self._client.connect_async(**how)
         self._client.loop_start()
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        for start in range(0, len(answers), LINES):
-            payload = "\n".join([json_line(answer) for answer in answers[start : start + LINES]])
+    def send(self, records: Sequence[Record]) -> None:
+        for start in range(0, len(records), LINES):
+            payload = "\n".join([record_line(record) for record in records[start : start + LINES]])
             with self._change:
                 self._sent += 1
             self._client.publish(self._address.topic, payload.encode(), qos=1)

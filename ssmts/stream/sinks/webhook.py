@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import urllib.error
@@ -12,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..answer import Answer, json_line
+from ..answer import Answer
+from ..incidents import News
+from ..records import Record, record_line
 from ._sink import Sink
 
 __all__ = ["Webhook"]
@@ -24,7 +25,7 @@ GRACE = 10.0  # seconds at the end
 
 
 class Webhook(Sink):
-    """POSTs a JSON object for each alert, one after the other, in a thread of its own.
+    """POSTs a JSON object for each alert (news of an incident, or a reading in alarm), one after the other, in a thread of its own.
 
     One that does not arrive (no connection, or a status of 5xx, 408 or 429) is tried again, after twice as long each time and a minute at
     most; one that is refused (4xx) is reported and dropped. Those not delivered yet stand in the checkpoint and are sent again by a watch
@@ -38,10 +39,20 @@ class Webhook(Sink):
         Called with a kind and a text if a delivery fails.
     headers : dict, optional
         Further headers, such as an authorisation.
+    incidents : bool, default True
+        Whether to send news of incidents, and not every reading in alarm.
     """
 
-    def __init__(self, url: str, note: Callable[[str, str], None], headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        note: Callable[[str, str], None],
+        headers: dict[str, str] | None = None,
+        *,
+        incidents: bool = True,
+    ) -> None:
         self._url, self._note, self._headers = url, note, headers or {}
+        self._incidents = incidents
         self._shown = urlsplit(url).hostname or "webhook"  # paths of webhooks are often secret
         self._waiting: deque[tuple[str, str]] = deque()
         self._change = threading.Condition()
@@ -49,10 +60,16 @@ class Webhook(Sink):
         self._thread = threading.Thread(target=self._deliver, name="webhook", daemon=True)
         self._thread.start()
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            if answer.alert:
-                self._put(str(answer.key), json_line(answer))
+    def send(self, records: Sequence[Record]) -> None:
+        """Nothing: a webhook is there for alerts."""
+
+    def alert(self, answers: Sequence[Answer], happened: Sequence[tuple[int, News]]) -> None:
+        if self._incidents:
+            records: Sequence[Record] = [news for _, news in happened]
+        else:
+            records = [answer for answer in answers if answer.alert]
+        for record in records:
+            self._put(str(record.key), record_line(record))
 
     def state(self) -> Any:
         with self._change:
@@ -108,7 +125,7 @@ class Webhook(Sink):
                 return f"status {error.code}"
             self._note(
                 "webhook",
-                f"{self._shown} refused the alert at {json.loads(body)['time']!r}, status {error.code}: it is dropped",
+                f"{self._shown} refused the alert {key!r}, status {error.code}: it is dropped",
             )
             return None
         except OSError as error:
