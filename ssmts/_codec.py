@@ -84,7 +84,7 @@ class Writer:
         dtype = values.dtype.newbyteorder("<")
         name = dtype.name
         start = self._sizes.get(name, 0)
-        self._parts.setdefault(name, []).append(values.astype(dtype).ravel(order))  # type: ignore[arg-type]
+        self._parts.setdefault(name, []).append(values.astype(dtype, copy=False).ravel(order))  # type: ignore[arg-type]
         self._sizes[name] = start + values.size
         place = [name, start, list(values.shape), order]
         self._seen[id(values)] = values, place

@@ -196,6 +196,20 @@ def test_any_array_comes_back(array):
     assert again.tobytes() == little.tobytes()
 
 
+def test_large_noise_is_stored_as_it_is_and_large_patterns_are_compressed():
+    noise, pattern = np.random.default_rng(0).normal(size=50_000), np.arange(400_000) // 1000
+    for value, method in ((noise, zipfile.ZIP_STORED), (pattern, zipfile.ZIP_DEFLATED)):
+        assert same(value, round_trip(value))
+        writer = Writer(persist._RULES)
+        content = persist._pack({"estimator": writer.encode(value)}, writer)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            member = archive.getinfo(f"{value.dtype.name}.npy")
+            assert member.compress_type == method
+            plain = io.BytesIO()
+            np.save(plain, value)
+            assert archive.read(member) == plain.getvalue()
+
+
 def test_objects_of_the_library_come_back():
     one = np.eye(1)
     ssm = LinearGaussianSSM(TimeVarying(np.ones((3, 1, 1))), one, one, one, np.zeros(1), 0 * one)
