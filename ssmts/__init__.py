@@ -10,6 +10,7 @@ _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
     "AdaptiveConformal": "detection.conformal",
     "Autoregressive": "detection.autoregressive",
+    "BreakDetector": "detection.breaks",
     "Conformal": "detection.conformal",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
     "DriftSpot": "detection.spot",

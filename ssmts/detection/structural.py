@@ -97,6 +97,15 @@ def fit(
     TooShortError
         If a sensor has fewer readings than the model needs.
     """
+    check(template)
+    called = [str(i) for i in range(y.shape[1])] if names is None else names
+    tasks = (delayed(_fit_sensor)(template, name, y[:, i], steps, patience) for i, name in enumerate(called))
+    parts = Parallel(n_jobs=template.n_jobs, prefer="threads")(tasks)
+    return Structural(*(tuple(part) for part in zip(*parts)))
+
+
+def check(template: Any) -> None:
+    """Refuse what is no structural model of the readings as they are."""
     if not isinstance(template, StructuralForecaster):
         raise InputTypeError(f'model must be "local_level" or a StructuralForecaster; received {template!r}.')
     if template.target_transform is not None:
@@ -104,10 +113,6 @@ def fit(
             "The model of a detector works on the readings as they are; received a forecaster with target_transform="
             f"{template.target_transform!r}. Transform the rows instead and leave it None."
         )
-    called = [str(i) for i in range(y.shape[1])] if names is None else names
-    tasks = (delayed(_fit_sensor)(template, name, y[:, i], steps, patience) for i, name in enumerate(called))
-    parts = Parallel(n_jobs=template.n_jobs, prefer="threads")(tasks)
-    return Structural(*(tuple(part) for part in zip(*parts)))
 
 
 def _fit_sensor(
