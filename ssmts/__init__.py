@@ -19,6 +19,7 @@ _PUBLIC = {
     "GaussianProcessForecaster": "forecasting.gaussian_process",
     "IncidentTracker": "detection.incidents",
     "InnovationDetector": "detection.innovation",
+    "JointDetector": "detection.multivariate",
     "KalmanFilter": "filtering.kalman",
     "KalmanImputer": "filtering.smoother",
     "KalmanSmoother": "filtering.smoother",

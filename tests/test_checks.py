@@ -55,7 +55,8 @@ MORE_FORECASTERS = [
     ssmts.GaussianProcessForecaster(season_length=7),
 ]
 FORECASTERS = [*(_made(cls) for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
-DETECTORS = [cls() for cls in _public(BaseDetector)]
+MORE_DETECTORS = [ssmts.JointDetector(smoothing=5, baseline=100, covariance="factor")]
+DETECTORS = [*(cls() for cls in _public(BaseDetector)), *MORE_DETECTORS]
 
 
 @pytest.mark.parametrize("check", checks.forecaster_checks(), ids=lambda check: check.__name__)

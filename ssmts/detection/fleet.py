@@ -15,7 +15,7 @@ from .calibration import Calibration, score_at
 from .joint import nominal
 from .normal_tail import log_p_innovations
 from .robust import kernel
-from .scored import JointDetector, innovation_at
+from .scored import ScoredDetector, innovation_at
 
 _LIMITS: WeakKeyDictionary[Any, tuple[float, Calibration, FloatArray]] = WeakKeyDictionary()
 
@@ -38,7 +38,7 @@ class SensorScores(NamedTuple):
     log_p: FloatArray
 
 
-class FleetDetector(JointDetector):
+class FleetDetector(ScoredDetector):
     """A detector that can also be asked for every sensor by itself; subclasses define `_filter` besides."""
 
     def update_sensors(self, X: Any, *, p_values: bool = True) -> SensorScores:

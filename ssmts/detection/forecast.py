@@ -22,7 +22,7 @@ from .follow import Rules, Stand, Told, begin, follow, forward, ranges, within
 from .grid import moves
 from .local_level import RESOLUTION
 from .robust import GATE
-from .scored import JointDetector, innovation_at
+from .scored import ScoredDetector, innovation_at
 
 WIDEST = 10.0  # normal scores up to which readings are believed however heavy the tails of the training rows look
 USUAL = float(np.log(0.0027))  # log of the share of normal readings beyond the gate
@@ -63,7 +63,7 @@ class TrainingState(NamedTuple):
     learning: bool = False
 
 
-class ForecastDetector(JointDetector):
+class ForecastDetector(ScoredDetector):
     """Anomalies by a forecaster: readings that are far from what it forecast one step ahead.
 
     Any forecaster of the library becomes a detector. Each reading is compared with its predictive distribution, whatever the kind

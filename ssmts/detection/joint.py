@@ -141,7 +141,7 @@ def nominal(z: Array) -> Array:
     return out
 
 
-def shrunk_correlation(scores: Array) -> tuple[Array, float]:
+def shrunk_correlation(scores: Array, repeats: float = 1.0) -> tuple[Array, float]:
     """Correlation of normal scores that outliers hardly move, shrunk towards the identity, and the weight of the identity.
 
     Scores beyond 2.5 count less and less, those beyond 5 not at all. Correlations are taken over the rows that both sensors were
@@ -152,6 +152,8 @@ def shrunk_correlation(scores: Array) -> tuple[Array, float]:
     ----------
     scores : (n_times, n_sensors)
         NaN where there is none.
+    repeats : float, default 1
+        Rows that say the same, where rows depend on each other: the error is as large as with so many times fewer.
     """
     d = scores.shape[1]
     seen = (~np.isnan(scores)).astype(float)
@@ -164,7 +166,7 @@ def shrunk_correlation(scores: Array) -> tuple[Array, float]:
     # Var r = sum of (x_i x_j / norm - r / n)^2 over rows, the standardisation taken as known.
     counts = np.maximum(seen.T @ seen, 1.0)
     fourth = np.divide((x**2).T @ x**2, norm**2, out=np.zeros((d, d)), where=known)
-    error = np.maximum(fourth - correlation**2 / counts, 0.0)
+    error = repeats * np.maximum(fourth - correlation**2 / counts, 0.0)
     off = ~np.eye(d, dtype=bool)
     total = np.sum(correlation[off] ** 2)
     shrinkage = float(min(np.sum(error[off]) / total, 1.0)) if total > 0 else 1.0
@@ -259,7 +261,7 @@ def distances(scores: Array, correlation: Array, precision: Array, rows: Array, 
         _multiply(filled[:count], precision, weighted[:count])
         for r in range(count):
             t = start + r
-            m = _without_absent(scores[t], correlation, precision, weighted[r], block)
+            m = without_absent(scores[t], correlation, precision, weighted[r], block)
             distance = 0.0
             for i in range(d):
                 distance += filled[r, i] * weighted[r, i]
@@ -292,7 +294,7 @@ def _multiply(g: Array, precision: Array, out: Array) -> None:
 
 
 @kernel
-def _without_absent(g: Array, correlation: Array, precision: Array, out: Array, block: Array) -> int:
+def without_absent(g: Array, correlation: Array, precision: Array, out: Array, block: Array) -> int:
     """Solve C x = g over the entries of g that are not NaN, and return their number; `out` is the solution with 0 for NaN.
 
     Either by factoring C of the present entries, or, if fewer are absent, by correcting the solution for all of them with the

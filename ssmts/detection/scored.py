@@ -38,7 +38,7 @@ class Parts(NamedTuple):
     calibrations: Calibrations
 
 
-class JointDetector(BaseDetector):
+class ScoredDetector(BaseDetector):
     """A detector whose rows are scored by the Mahalanobis distance of their standardised innovations.
 
     States of subclasses have the fields ``calibrations`` and ``learning``.
