@@ -5,6 +5,7 @@ A loader takes a file from the folder that the environment variable ``SSMTS_DATA
 bytes.
 """
 
+from ._asd import load_asd
 from ._card import Card, Dataset
 from ._classic import load_classic
 from ._ett import load_ett
@@ -19,6 +20,7 @@ __all__ = [
     "Dataset",
     "Sensors",
     "list_datasets",
+    "load_asd",
     "load_classic",
     "load_dataset",
     "load_ett",

@@ -16,7 +16,8 @@ class Card:
     Parameters
     ----------
     name, family : str
-        Name to load it by, and the loader: ``"ett"``, ``"monash"``, ``"nab"``, ``"skab"`` or ``"classic"``.
+        Name to load it by, and the loader: ``"asd"``, ``"ett"``, ``"monash"``, ``"nab"``, ``"skab"`` or
+        ``"classic"``.
     description, source, licence : str
         What was measured, who published it, under which terms.
     n_series : int
@@ -32,7 +33,7 @@ class Card:
         Row slices, for each series, of the published split.
     labels : DataFrame or None
         NAB: columns ``start, end``, one row per labelled window. SKAB: columns ``anomaly, changepoint`` (0 or 1),
-        indexed as the data.
+        indexed as the data. ASD: ``start, end`` and a column for each sensor, 1 for those to blame.
 
     Examples
     --------

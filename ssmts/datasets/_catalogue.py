@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exceptions import InputError
-from ._files import origins
+from ._files import on_disk, origins
 
 ENDINGS = {"nab": ("nab/data/", ".csv"), "skab": ("skab/data/", ".csv")}
 
@@ -34,6 +34,8 @@ def file_of(family: str, name: str) -> str | None:
         return f"classics/{entry['file']}" if "file" in entry else None
     if family == "monash":
         return f"monash/{entry.get('file', f'{name}_dataset.tsf')}"
+    if family == "asd":
+        return "asd/asd.npz" if on_disk("asd/asd.npz") is not None else f"asd/processed/{name}_train.pkl"
     folder, ending = ENDINGS.get(family, (f"{family}/", ".csv"))
     return f"{folder}{name}{ending}"
 

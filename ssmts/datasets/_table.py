@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ._asd import load_asd
 from ._card import Dataset
 from ._catalogue import entries, file_of, match
 from ._classic import load_classic
@@ -13,7 +14,14 @@ from ._monash import load_monash
 from ._nab import load_nab
 from ._skab import load_skab
 
-LOADERS = {"classic": load_classic, "ett": load_ett, "monash": load_monash, "nab": load_nab, "skab": load_skab}
+LOADERS = {
+    "asd": load_asd,
+    "classic": load_classic,
+    "ett": load_ett,
+    "monash": load_monash,
+    "nab": load_nab,
+    "skab": load_skab,
+}
 SHOWN = ["n_series", "freq", "season_length", "horizon", "description"]
 
 
@@ -22,7 +30,7 @@ def list_datasets(family: str | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    family : {"classic", "ett", "monash", "nab", "skab"} or None, default None
+    family : {"asd", "classic", "ett", "monash", "nab", "skab"} or None, default None
         List one family only.
 
     Returns

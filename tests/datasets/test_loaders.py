@@ -1,5 +1,7 @@
 """Every data set against its published facts, and the registry against itself."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from ssmts.datasets import (
     Card,
     list_datasets,
+    load_asd,
     load_classic,
     load_dataset,
     load_ett,
@@ -15,7 +18,8 @@ from ssmts.datasets import (
     load_skab,
     read_tsf,
 )
-from ssmts.exceptions import InputError
+from ssmts.evaluation.anomaly import window_labels
+from ssmts.exceptions import DataUnavailableError, InputError
 
 EMBEDDED = ["nile", "co2", "sunspots", "elnino", "macrodata"]
 FILES = [name for _, name in list_datasets("classic").index if name not in EMBEDDED]
@@ -77,7 +81,14 @@ def test_list_datasets_knows_what_needs_no_download(no_files):
     table = list_datasets()
     assert table.index.is_unique
     assert table.index.names == ["family", "name"]
-    assert table.groupby("family").size().to_dict() == {"classic": 20, "ett": 4, "monash": 10, "nab": 58, "skab": 35}
+    assert table.groupby("family").size().to_dict() == {
+        "asd": 12,
+        "classic": 20,
+        "ett": 4,
+        "monash": 10,
+        "nab": 58,
+        "skab": 35,
+    }
     assert [name for _, name in table.index[table["on_disk"]]] == EMBEDDED
     assert table["description"].notna().all()
     names = list(table.index.get_level_values("name"))
@@ -276,3 +287,69 @@ def test_skab(data_folder):
             assert set(card.labels.to_numpy().ravel()) == {0, 1}
     assert total == 46806
     assert load_skab("anomaly-free").card.labels is None
+
+
+@pytest.mark.data
+def test_asd(data_folder):
+    arrays = np.load(data_folder / "asd" / "asd.npz")
+    anomalies = 0
+    for _, name in list_datasets("asd").index:
+        data, card = load_asd(name)
+        check_card(card, data, "asd")
+        assert len(data.iloc[card.split["train"]]) == (7291 if name == "omi-12" else 8640)
+        np.testing.assert_array_equal(data.iloc[card.split["test"]], arrays[f"{name}_test"])
+        # Two sources that the publisher gives apart: rows labelled one by one, and spans with the metrics to blame.
+        marked = window_labels(data.index, card.labels[["start", "end"]])
+        np.testing.assert_array_equal(marked[card.split["test"]], arrays[f"{name}_test_label"])
+        assert card.labels[list(data)].any(axis=1).all()
+        anomalies += len(card.labels)
+    assert anomalies == 77
+    assert load_asd("omi-2").card.labels.iloc[0].to_dict() == {
+        "start": 8640 + 486,
+        "end": 8640 + 498,
+        **{f"m{number}": int(number in (1, 4, 5)) for number in range(1, 20)},
+    }
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A data folder with one entity as it is published: labels in text, metrics in pickles."""
+    monkeypatch.setenv("SSMTS_DATA", str(tmp_path))
+    monkeypatch.setenv("SSMTS_CACHE", str(tmp_path / "cache"))
+    for folder in ("interpretation_label", "processed"):
+        (tmp_path / "asd" / folder).mkdir(parents=True)
+    (tmp_path / "asd" / "interpretation_label" / "omi-3.txt").write_text("1-2:4,5\n6-6:19")
+    return tmp_path / "asd" / "processed"
+
+
+def test_asd_as_it_is_published(published):
+    train, test = (np.random.default_rng(0).random((n, 19)).astype(np.float32) for n in (20, 10))
+    for part, rows in (("train", train), ("test", test)):
+        (published / f"omi-3_{part}.pkl").write_bytes(pickle.dumps(rows, protocol=2))
+    data, card = load_asd("omi-3")
+    np.testing.assert_array_equal(data, np.vstack([train, test]))
+    assert card.labels[["start", "end"]].to_numpy().tolist() == [[21, 22], [26, 26]]
+    assert card.labels[["m4", "m5", "m19"]].to_numpy().tolist() == [[1, 1, 0], [0, 0, 1]]
+    assert list_datasets("asd").loc[("asd", "omi-3"), "on_disk"]
+    assert not list_datasets("asd").loc[("asd", "omi-4"), "on_disk"]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (pickle.dumps(print), "print"),
+        (pickle.dumps(np.zeros((3, 4))), "19 metrics"),
+        (b"no pickle", "not the array"),
+        (b"", "not the array"),
+    ],
+)
+def test_asd_files_that_are_no_rows_are_refused(published, content, what):
+    for part in ("train", "test"):
+        (published / f"omi-3_{part}.pkl").write_bytes(content)
+    with pytest.raises(DataUnavailableError, match=what):
+        load_asd("omi-3")
+
+
+def test_asd_says_where_its_files_are(published):
+    with pytest.raises(DataUnavailableError, match=r"InterFusion/.*/data/processed/omi-3_train\.pkl"):
+        load_asd("omi-3")
