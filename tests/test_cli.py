@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -470,6 +471,65 @@ def test_detect_tables_come_back_from_every_kind_of_file(call, sensors, tmp_path
     assert "<svg" in (tmp_path / "p.svg").read_text()
 
 
+def test_detect_may_train_on_the_first_of_rows_that_are_only_numbered(call, sensors):
+    folder, _ = sensors
+    by_number, by_time = (
+        table(call("detect", folder / "all.csv", "--train", 300, *more)[1]) for more in (["--time", "none"], [])
+    )
+    np.testing.assert_allclose(by_number["score"], by_time["score"], rtol=1e-9)
+
+
+# report --------------------------------------------------------------------------------------------------------------
+
+
+def reported(path):
+    """Facts and incidents of a page."""
+    text = path.read_text()
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    return facts, re.findall(r'<tr data-id="(\w+)"', text)
+
+
+def test_report_writes_the_incidents_of_the_library(call, sensors, tmp_path):
+    folder, data = sensors
+    page = tmp_path / "page.html"
+    assert call("report", folder / "all.csv", "--html", page, "--train", 300, "--title", "Line <3>") == (0, "", "")
+    facts, ids = reported(page)
+    detector = InnovationDetector(false_alarm_rate=1e-3).fit(data[:300])
+    assert ids == detector.incidents(data)["id"].tolist()
+    assert facts["rows"] == "900 of 3 sensors"
+    assert facts["trained on"].startswith("300 rows")
+    assert "<h1>Line &lt;3&gt;</h1>" in page.read_text()
+
+
+def test_report_by_another_file_a_model_or_numbers(call, sensors, tmp_path):
+    folder, data = sensors
+    page, model = tmp_path / "page.html", tmp_path / "model.ssmts"
+    call("report", folder / "new.csv", "--html", page, "--train", folder / "train.csv")
+    _, expected = reported(page)
+    assert expected
+    call("detect", folder / "train.csv", "--save", model)
+    assert call("report", folder / "new.csv", "--html", page, "--model", model)[0] == 0
+    assert reported(page)[1] == expected
+    # a detector that counts rows: stamps are shown all the same
+    call("report", folder / "train.csv", "--html", page, "--train", folder / "new.csv")
+    assert reported(page)[0]["times"] == f"{data.index[0]} to {data.index[299]}"
+    save(InnovationDetector(false_alarm_rate=1e-3).fit(data[:300].to_numpy()), model)
+    assert call("report", folder / "new.csv", "--html", page, "--model", model)[0] == 0
+    facts, ids = reported(page)
+    assert len(ids) == len(expected)
+    assert facts["times"].endswith(str(data.index[-1]))
+    code, _, err = call("report", folder / "new.csv", "--html", page, "--model", model, "--sensors", "sensor_1")
+    assert (code, "has 1 sensors, the model was fitted on 3" in err) == (1, True)
+
+
+def test_report_wants_a_page(call, sensors, tmp_path):
+    code, _, err = call("report", sensors[0] / "all.csv", "--html", tmp_path / "page.png")
+    assert (code, "must end in .html" in err) == (2, True)
+
+
+# detect, refused -----------------------------------------------------------------------------------------------------
+
+
 def test_detect_refuses_more_training_rows_than_there_are(call, sensors):
     code, _, err = call("detect", sensors[0] / "train.csv", "--train", 301)
     assert code == 1
@@ -618,7 +678,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     assert "columns:" in out
 
 
-@pytest.mark.parametrize("command", [[], ["forecast"], ["backtest"], ["detect"], ["watch"]])
+@pytest.mark.parametrize("command", [[], ["forecast"], ["backtest"], ["detect"], ["report"], ["watch"]])
 def test_help_fits_a_screen(call, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     code, out, _ = call(*command, "--help")

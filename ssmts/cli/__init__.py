@@ -20,6 +20,7 @@ examples:
   ssmts forecast sales.csv --horizon 12 --season 12 --plot sales.png
   ssmts backtest --dataset elnino
   ssmts detect machine.csv --train 1000 --output alerts.csv
+  ssmts report machine.csv --train 1000 --html machine.html
   tail -f readings.ndjson | ssmts watch --fit normal.csv
 
 exit codes:
@@ -81,7 +82,13 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser("ssmts", description=DESCRIPTION, epilog=EPILOG, formatter_class=raw)
     whole.add_argument("--version", action="version", version=f"ssmts {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    for add in (arguments.add_forecast, arguments.add_backtest, arguments.add_detect, arguments.add_watch):
+    for add in (
+        arguments.add_forecast,
+        arguments.add_backtest,
+        arguments.add_detect,
+        arguments.add_report,
+        arguments.add_watch,
+    ):
         add(commands)
     return whole
 

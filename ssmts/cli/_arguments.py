@@ -7,10 +7,10 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from ._types import TABLES, count, level, picture, rate, season, table, writable
-from ._watch_arguments import WATCH, WATCH_NOTES, add_watch_arguments
+from ._types import TABLES, count, level, page, picture, rate, season, table, writable
+from ._watch_arguments import DETECTORS, WATCH, WATCH_NOTES, add_watch_arguments
 
-__all__ = ["add_backtest", "add_detect", "add_forecast", "add_watch"]
+__all__ = ["add_backtest", "add_detect", "add_forecast", "add_report", "add_watch"]
 
 FALSE_ALARM_RATE = 1e-3
 MODELS = ("structural", "seasonal_naive", "naive")
@@ -56,6 +56,11 @@ DETECT = """\
 Score the rows of a file, one after the other, and say which are in alarm: CSV on standard output, or the
 file that --output names. Its columns are score (the logarithm of p_value), p_value, alert, sensor (the one
 that adds most), and the observed, expected, lower and upper value of that sensor.
+"""
+REPORT = """\
+Write one HTML page about the rows of a file, readable without a network: a table of incidents (one row for
+one fault, with a guess at its kind), the readings of every sensor with expected range and incidents, to be
+zoomed, and a heat map of who is to blame.
 """
 TRAINING = """\
 training:
@@ -122,6 +127,29 @@ def add_detect(commands: Any) -> None:
     command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
     _add_files(command, "the table, instead of CSV on standard output")
     command.add_argument("--save", type=writable, metavar="FILE", help="save the detector, for watch --model")
+
+
+def add_report(commands: Any) -> None:
+    """Add ``ssmts report``."""
+    command = _add(
+        commands, "report", "write a page about the incidents in a file", REPORT, TRAINING + COLUMNS + SENSORS
+    )
+    command.add_argument("file", metavar="FILE", help="CSV or Parquet; - for CSV on standard input")
+    command.add_argument("--html", type=page, required=True, metavar="FILE", help="the page to write: .html")
+    known = command.add_mutually_exclusive_group()
+    known.add_argument(
+        "--train",
+        metavar="ROWS|FILE",
+        help="learn from the first ROWS rows, or from another file; from all rows unless given",
+    )
+    known.add_argument("--model", metavar="FILE", help="a detector that --save or ssmts.save has written")
+    command.add_argument(
+        "--detector", choices=tuple(DETECTORS), default="innovation", help="what is fitted; default: innovation"
+    )
+    _add_alarm(command)
+    command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
+    command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
+    command.add_argument("--title", help="heading of the page; the name of the file unless given")
 
 
 def add_watch(commands: Any) -> None:

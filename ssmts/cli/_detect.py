@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..exceptions import TooShortError
+from .._containers import is_default_index
+from ..exceptions import InputError, TooShortError
 from ..stream.watch import counting_rows, most_telling
 from ._arguments import FALSE_ALARM_RATE
 from ._tables import draw, read_frame, read_sensors, write
 
-__all__ = ["alarm_level", "run"]
+__all__ = ["alarm_level", "follows", "numbered", "run", "saved_detector", "training_rows"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Score the rows of a file."""
     from .. import InnovationDetector
 
-    rows = read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors)
-    training = _training(options, rows)
+    rows = numbered(read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors))
+    training = training_rows(options, rows)
     detector = InnovationDetector(**alarm_level(options)).fit(training)
     asked: Any = rows
-    if options.train and not training.index.equals(rows.index[: len(training)]) and not _follows(rows, training):
+    if options.train and not training.index.equals(rows.index[: len(training)]) and not follows(rows, training):
         detector, asked = counting_rows(detector, list(training.columns)), rows.to_numpy(dtype=np.float64)
     table = _table(detector, asked, rows)
     if options.plot:
@@ -45,7 +47,34 @@ def alarm_level(options: argparse.Namespace) -> dict[str, float]:
     return {"false_alarm_rate": FALSE_ALARM_RATE if rate is None else rate}
 
 
-def _training(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
+def numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose numbers, if they have no stamps, are meant: the first of them may be training rows."""
+    return rows.set_axis(pd.Index(np.arange(len(rows)), name="row")) if is_default_index(rows.index) else rows
+
+
+def saved_detector(options: argparse.Namespace) -> Any:
+    """The fitted detector in the file of ``--model``, at the alarm level asked for."""
+    from ..base_detector import BaseDetector
+    from ..persist import load
+
+    detector = load(options.model)
+    if not isinstance(detector, BaseDetector):
+        raise InputError(
+            f"{options.model} holds a {type(detector).__name__}, which detects nothing. Pass a saved detector."
+        )
+    if options.contamination is not None:
+        options.refuse_usage(
+            "--contamination is about training rows, and a saved --model has none; use --false-alarm-rate"
+        )
+    if not hasattr(detector, "offset_"):
+        raise InputError(f"{options.model} holds a detector that is not fitted. Fit it before saving it.")
+    if options.false_alarm_rate is not None:
+        detector.offset_ = math.log(options.false_alarm_rate)
+    return detector
+
+
+def training_rows(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to learn from: the first ones, those of another file, or all."""
     if options.train is None:
         return rows
     if not options.train.isdigit():
@@ -58,7 +87,7 @@ def _training(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[:count]
 
 
-def _follows(rows: pd.DataFrame, training: pd.DataFrame) -> bool:
+def follows(rows: pd.DataFrame, training: pd.DataFrame) -> bool:
     """Whether the stamps of rows go on where those of the training rows end."""
     new, known = rows.index, training.index
     if (

@@ -5,10 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["PICTURES", "TABLES", "count", "length", "level", "picture", "port", "rate", "season", "table", "writable"]
+__all__ = [
+    "PAGES",
+    "PICTURES",
+    "TABLES",
+    "count",
+    "length",
+    "level",
+    "page",
+    "picture",
+    "port",
+    "rate",
+    "season",
+    "table",
+    "writable",
+]
 
 TABLES = (".csv", ".parquet", ".json")
 PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html", ".htm")
 
 
 def count(text: str) -> int:
@@ -87,6 +102,11 @@ def table(text: str) -> str:
 def picture(text: str) -> str:
     """The name of a picture that can be written."""
     return _of_kind(text, PICTURES)
+
+
+def page(text: str) -> str:
+    """The name of a page that can be written."""
+    return _of_kind(text, PAGES)
 
 
 def _of_kind(text: str, endings: tuple[str, ...]) -> str:

@@ -14,15 +14,14 @@ import pandas as pd
 
 import ssmts
 
-from ..base_detector import BaseDetector
 from ..exceptions import InputError, TimeIndexError
-from ..persist import load, save
+from ..persist import save
 from ..stream import Arrange, Checkpoint, Notes, Several, Watch, begin, learn_usual, resume
 from ..stream import run as answer_all
 from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
-from ._detect import alarm_level
+from ._detect import alarm_level, saved_detector
 from ._streams import bell_of, describe, sinks_of, source_of, warn_of_passwords
 from ._tables import read_frame, read_sensors
 from ._watch_arguments import DETECTORS
@@ -148,19 +147,7 @@ def _keys(options: argparse.Namespace) -> bool:
 
 
 def _of_model(options: argparse.Namespace, more: dict[str, Any]) -> Watch:
-    detector = load(options.model)
-    if not isinstance(detector, BaseDetector):
-        raise InputError(
-            f"{options.model} holds a {type(detector).__name__}, which detects nothing. Pass a saved detector."
-        )
-    if options.contamination is not None:
-        options.refuse_usage(
-            "--contamination is about training rows, and a saved --model has none; use --false-alarm-rate"
-        )
-    if not hasattr(detector, "offset_"):
-        raise InputError(f"{options.model} holds a detector that is not fitted. Fit it before saving it.")
-    if options.false_alarm_rate is not None:
-        detector.offset_ = math.log(options.false_alarm_rate)
+    detector = saved_detector(options)
     n = detector.n_features_in_
     if options.sensors and len(options.sensors) != n:
         raise InputError(f"--sensors names {len(options.sensors)} field(s), the model was fitted on {n}.")

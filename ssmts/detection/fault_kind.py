@@ -48,11 +48,12 @@ def guess(episode: Array) -> str:
         return "stuck"
     n, off, jumps, noise = episode[N_KEPT], episode[N_OFF], episode[N_JUMPS], episode[NOISE_VAR] ** 0.5
     alarm = episode[CAUSE] == ALARM
-    if is_return(episode):
+    scattered = abs(episode[SIGNS]) < COHERENT * off or jumps > max(FEW, JUMPING * n)
+    if is_return(episode) and not scattered:
         return "drift"
     if alarm and min(n, off) <= FEW:
         return "spike" if off else "unknown"
-    if abs(episode[SIGNS]) < COHERENT * off or jumps > max(FEW, JUMPING * n):
+    if scattered:
         return "variance_burst"
     if alarm:
         sudden = abs(episode[FIRST_SUM]) >= SUDDEN * noise * episode[N_FIRST]

@@ -32,6 +32,7 @@ from .usual import Usual, clock
 
 __all__ = ["Event", "Incident", "IncidentTracker", "find_incidents"]
 
+NUMBERS = ("score", "p_value", "observed", "expected", "lower", "upper", "deviation")
 FEWEST_EQUAL = 3  # equal readings are no wonder below three times as many as a sensor usually has in a row
 LONGEST = 2.0  # times that the longest usual silence is exceeded when data are missing
 _WIDE = math.inf
@@ -311,6 +312,7 @@ def find_incidents(detector: Any, X: Any, told: Explained | None = None, **optio
     events = tracker.update(told, rows.values, rows.index if stamped else None)
     found = {event.incident.id: event.incident for event in events} | {each.id: each for each in tracker.open}
     table = pd.DataFrame([each.to_dict() for each in found.values()], columns=Incident._fields)
+    table = table.astype(dict.fromkeys(NUMBERS, np.float64) | {"n_readings": np.int64})
     for name in ("start", "detected", "last_seen", "end"):
         table[name] = _stamps(table[name], rows.index, first)
     return table.sort_values(["start", "detected"], ignore_index=True)
