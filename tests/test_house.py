@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "evaluation": {"through", "plotting"} | CONTRACT,
     "deep": {"core", "components", "plotting", "_files"} | CONTRACT,
     "preprocessing": CONTRACT,
-    "report": {"detection", "_files"} | CONTRACT,
+    "report": {"detection", "_files", "__version__"} | CONTRACT,
     "datasets": set(),
     "stream": {"detection", "base_detector", "_containers", "persist", "_files"},
     "base": CONTRACT,
