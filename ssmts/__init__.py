@@ -11,6 +11,7 @@ _PUBLIC = {
     "AdaptiveConformal": "detection.conformal",
     "Autoregressive": "detection.autoregressive",
     "BreakDetector": "detection.breaks",
+    "ChangePointDetector": "detection.change_point",
     "Conformal": "detection.conformal",
     "DiscriminativeKalmanFilter": "filtering.discriminative",
     "DriftSpot": "detection.spot",
