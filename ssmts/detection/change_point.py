@@ -82,8 +82,9 @@ class ChangePointDetector(ReleasingDetector):
     the new mean from it in standard deviations, and ``window`` the rows since the change. ``lower`` and ``upper`` are where a single
     reading would alarm after a long run. One gross error is a run of its own, and alarms as long as a change does.
 
-    The mean of a run lies around that of the run before, as widely whatever the variance of the run, which its scatter alone tells. With
-    the conjugate prior of [2]_ a run far from the training rows has to take its distance for scatter, and hides what comes next.
+    The mean of a run is thought to lie around that of the last run of at least five readings, as widely whatever the variance of the run,
+    which its scatter alone tells. With the conjugate prior of [2]_ a run far from the training rows has to take its distance for
+    scatter, and hides what comes next.
 
     A reading costs some microseconds, memory is constant.
 

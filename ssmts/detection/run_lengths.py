@@ -26,9 +26,10 @@ NEGLIGIBLE = math.log(1e-8)  # log of the probability below which a run is dropp
 LOG_2PI = math.log(2.0 * math.pi)
 FARTHEST = 1e100  # standard deviations, so that squares stay finite
 EXPANDED = 20.0  # alpha from which a ratio of gamma functions is its expansion, to the last digit
+MATURE = 5.0  # readings of a run whose mean the next one's may lie around
 EVIDENT = math.log(2.0)  # score from which a change is more probable than none
 FIELDS = START, ROW, KAPPA, MEAN, ALPHA, BETA, PLACE, SCALE, WEIGHT, BEST, SHARE = range(11)
-COUNTS = ALIVE, READINGS, ROWS, SETTLED, HELD = range(5)
+COUNTS = ALIVE, READINGS, ROWS, SETTLED, HELD, CENTRE = range(6)
 
 
 class Prior(NamedTuple):
@@ -39,9 +40,9 @@ class Prior(NamedTuple):
     mean, kappa, alpha, beta : float
         Of the normal-inverse-gamma distribution: variance inverse gamma (alpha, beta), mean normal with that variance divided by kappa.
     relative : bool
-        Whether the mean lies around that of the run before (the most probable one), and as widely whatever the variance; `mean` is of the
-        first run. The first reading of a run then is distributed as it is otherwise, but tells of the mean only. Otherwise means lie
-        around the same number, and a run far from it has to take its distance for variance.
+        Whether the mean lies around that of the last most probable run that had `MATURE` readings (before that, around `mean`), and as
+        widely whatever the variance. The first reading of a run then is distributed as it is otherwise, but tells of the mean only.
+        Otherwise all means lie around `mean`, and a run far from it has to take its distance for variance.
     """
 
     mean: float
@@ -92,8 +93,9 @@ class RunState(NamedTuple):
         Of each run, from the oldest to the youngest: the number of its first reading and row, the four parameters of its posterior
         distribution, place and scale of what it predicted last, and the logarithms of its probability (restarted: of
         its weight over that of the oldest) and of that of the most probable past with it, and the probability itself.
-    counts : (n_sensors, 5)
-        Number of runs, readings and rows so far, the reading up to which changes are settled, and rows in alarm.
+    counts : (n_sensors, 6)
+        Number of runs, readings and rows so far, the reading up to which changes are settled, rows in alarm, and the number around
+        which the mean of the next run lies.
     """
 
     level: LevelState
@@ -218,20 +220,23 @@ def _run(
                 _prune(runs[i], counts[i], old, restarts, negligible)
             if restarted(y[t, i], level[i], level_var[i], S):
                 counts[i, ALIVE], counts[i, HELD], counts[i, SETTLED] = 0.0, 0.0, counts[i, READINGS]
+                counts[i, CENTRE] = prior[0]
 
 
 @kernel
 def _grow(z: float, runs: Array, counts: Array, prior: Array, hazard: float, restarts: bool) -> None:
     """All runs go on with a reading, or a new one begins with it."""
     alive = int(counts[ALIVE])
-    oldest, best, centre, top = runs[0, WEIGHT], -np.inf, prior[0], -np.inf
+    oldest, best, top = runs[0, WEIGHT], -np.inf, 0
     for k in range(alive):
-        best = max(best, runs[k, BEST])
-        if prior[4] > 0.0 and runs[k, WEIGHT] > top:
-            centre, top = runs[k, MEAN], runs[k, WEIGHT]
+        best, top = max(best, runs[k, BEST]), k if runs[k, WEIGHT] > runs[top, WEIGHT] else top
+    if counts[READINGS] == 0.0:
+        counts[CENTRE] = prior[0]
+    elif prior[4] > 0.0 and alive > 0 and runs[top, KAPPA] >= MATURE:
+        counts[CENTRE] = runs[top, MEAN]
     new = runs[alive]
     new[START], new[ROW] = counts[READINGS], counts[ROWS]
-    new[MEAN], new[KAPPA], new[ALPHA], new[BETA] = centre, prior[1], prior[2], prior[3]
+    new[MEAN], new[KAPPA], new[ALPHA], new[BETA] = counts[CENTRE], prior[1], prior[2], prior[3]
     new[WEIGHT], new[BEST] = 0.0, 0.0
     if alive > 0:
         new[WEIGHT] = math.log(hazard) + (oldest if restarts else 0.0)

@@ -74,8 +74,9 @@ class ShiftDetector(ReleasingDetector):
     alarm with no evidence before it.
 
     An alarm ends `patience` rows after it began; interruptions in which the score stays above half of the limit do not count as its end.
-    A row counts in which the sensor was read and alone would be in alarm. Evidence counts readings, not time; a silent
-    sensor neither adds to it nor takes from it.
+    A row counts in which the sensor alone would be in alarm, with a score of at least 7 (a nominal p-value of 1e-3): weaker alarms, which
+    only `contamination` or a high rate asks for, end by themselves. Evidence counts readings, not time; a silent sensor neither adds to
+    it nor takes from it.
 
     A CUSUM of independent normal readings with ``size=1`` and limit 5 in its sums gives a false alert every 465 rows, and finds a shift of
     one standard deviation after 10.4 [1]_. The limits here follow from the false-alarm rate that is asked for instead.

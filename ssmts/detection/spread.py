@@ -66,10 +66,11 @@ class SpreadDetector(ReleasingDetector):
     the standard normal deviate with the same p-value. ``window`` are the rows of the window, or of the run of the same value.
     ``lower`` and ``upper`` are where a single reading would alarm in a window that scatters as it should.
 
-    An alarm ends `patience` rows after it began. The range of normal variances then is wider, until readings are back within the one of
-    the training rows: that a burst or a stuck value ends is no alarm, and the next one is. The wider range is given up
-    by a 64th of the difference each reading. Repeated values are learnt as a probability for each sensor (with its uncertainty,
-    by a beta distribution), so that readings of a coarse resolution alarm only after longer runs; of a sensor that changed less than
+    An alarm with a score of at least 7 (a nominal p-value of 1e-3) ends `patience` rows after it began; weaker ones, which only
+    `contamination` or a high rate asks for, end by themselves. The range of normal variances then is wider, until readings are back
+    within the one of the training rows: that a burst or a stuck value ends is no alarm, and the next one is. The wider range is given
+    up by a 64th of the difference each reading. Repeated values are learnt as a probability for each sensor (with its uncertainty, by
+    a beta distribution), so that readings of a coarse resolution alarm only after longer runs; of a sensor that changed less than
     thirty times in the training rows they say nothing. A silent sensor neither adds to a window nor takes from it.
 
     Examples

@@ -52,7 +52,8 @@ def exact(x, prior, hazard):
     posterior, centre = np.full((n, n), -np.inf), np.full(n, prior.mean)
     for t in range(n):
         if t and prior.relative:
-            centre[t] = x[posterior[t - 1].argmax() : t].mean()
+            top = posterior[t - 1].argmax()
+            centre[t] = x[top:t].mean() if t - top >= 5 else centre[t - 1]
         for s in range(t + 1):
             run = (
                 evidence(x[s : t + 1], prior._replace(mean=centre[s]))
@@ -112,18 +113,19 @@ def test_scores_and_changes_equal_marginal_likelihoods_in_closed_form(pieces, pr
 
 def slow_restarted(x, prior, eta):
     """Log of the best weight over the oldest one's at each row, and the changes: Alami et al. (2020), algorithm 1."""
-    ratios, changes, oldest = [], [], 0
+    ratios, changes, oldest, centre = [], [], 0, prior.mean
     weights = {}
     for t in range(len(x)):
         if t == oldest:
-            weights, means = {t: evidence(x[t : t + 1], prior)}, {t: prior}
+            means = {t: prior._replace(mean=centre)}
+            weights = {t: evidence(x[t : t + 1], means[t])}
             ratios.append(-np.inf)
             continue
         before = weights[oldest]  # the predictive probability of x[oldest..t-1] by the oldest
-        if prior.relative:
-            means[t] = prior._replace(mean=x[max(weights, key=weights.get) : t].mean())
-        else:
-            means[t] = prior
+        top = max(weights, key=weights.get)
+        if prior.relative and t - top >= 5:
+            centre = x[top:t].mean()
+        means[t] = prior._replace(mean=centre)
         weights = {s: evidence(x[s : t + 1], means[s]) - evidence(x[s:t], means[s]) + w for s, w in weights.items()}
         weights[t] = np.log(eta) + before + evidence(x[t : t + 1], means[t])
         best = max((s for s in weights if s != oldest), key=weights.get)
