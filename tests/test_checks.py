@@ -54,8 +54,13 @@ MORE_FORECASTERS = [
     ssmts.ARIMAForecaster((0, 1, 1), (0, 1, 1), 7),
     ssmts.GaussianProcessForecaster(season_length=7),
 ]
+MORE_DETECTORS = [
+    ssmts.JointDetector(smoothing=5, baseline=100, covariance="factor"),
+    ssmts.ForecastDetector(ssmts.ARIMAForecaster((1, 0, 1))),
+    ssmts.ForecastDetector(ssmts.VARForecaster(1), covariates=["c"]),
+    ssmts.BreakDetector(ssmts.StructuralForecaster("local_level"), interventions=False),
+]
 FORECASTERS = [*(_made(cls) for cls in _public(BaseForecaster)), *MORE_FORECASTERS]
-MORE_DETECTORS = [ssmts.JointDetector(smoothing=5, baseline=100, covariance="factor")]
 DETECTORS = [*(cls() for cls in _public(BaseDetector)), *MORE_DETECTORS]
 
 

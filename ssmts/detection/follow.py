@@ -80,7 +80,7 @@ def follow(
     stand: Stand,
     y: Array,
     X: Array | None,
-    taken: Index,
+    taken: Array | Index,
     *,
     full: bool = False,
 ) -> tuple[Told, Stand]:
@@ -97,6 +97,7 @@ def follow(
     y : (n_times, n_sensors)
     X : (n_times, n_covariates) or None
     taken : (n_times,)
+        Whole steps, or any positive numbers where the forecaster has no grid.
         Steps of the model for each row, see `ssmts.detection.grid`.
     full : bool, default False
         Whether to tell the distributions too.
@@ -117,20 +118,21 @@ class _Way:
         self.kept: list[Predictive] | None = [] if full else None
         self.jump = np.empty(len(rules.gates))
 
-    def over(self, y: Array, X: Array | None, taken: Index) -> Told:
+    def over(self, y: Array, X: Array | None, taken: Array | Index) -> Told:
         """What was expected of the rows, the state moving on."""
         target, broken = forward(self.forecaster, y)
         z, t, size = np.full(y.shape, np.nan), 0, 1
+        grid = self.forecaster.form_.axis.regular
         while t < len(y):
-            if taken[t] > 1:
+            if grid and taken[t] > 1:
                 silent = np.full((int(taken[t]) - 1, y.shape[1]), np.nan)
                 self._learn(silent, None if X is None else np.repeat(X[t : t + 1], len(silent), axis=0))
             stop = t + 1 + int(np.argmax(np.append(taken[t + 1 : t + size] > 1, True)))
             rows = slice(t, stop)
             done = self._block(rows, target, broken, X, z) if size > 1 else 0
             if done == 0:
-                usual = self._one(t, y, target, broken, X, z)
-                done, size = 1, 8 if usual else 1
+                usual = self._one(t, y, target, broken, X, z, 1 if grid else taken[t])
+                done, size = 1, 8 if usual and grid else 1
             else:
                 size = min(2 * size, LONGEST) if done == stop - t else 1
             t += done
@@ -155,11 +157,11 @@ class _Way:
             self._learn(given[:usual], None if known is None else known[:usual])
         return usual
 
-    def _one(self, t: int, y: Array, target: Array, broken: Array, X: Array | None, z: Array) -> bool:
-        """One row of whatever kind; whether it was usual."""
+    def _one(self, t: int, y: Array, target: Array, broken: Array, X: Array | None, z: Array, lead: Any) -> bool:
+        """One row of whatever kind, some time ahead; whether it was usual."""
         e, rules, known = self.evidence, self.rules, None if X is None else X[t : t + 1]
         given = target[t : t + 1] - e.shift
-        expected = predictive(self.forecaster._forecast(0, np.array([1]), known))
+        expected = predictive(self.forecaster._forecast(0, np.array([lead]), known))
         score, away = expected.score(given, rules.floors)[0], (given - expected.median)[0]
         if broken[t].any():
             centre = inverse(self.forecaster, expected.median + e.shift)[0]
@@ -170,21 +172,24 @@ class _Way:
         if not usual:
             e.shift[:] += np.nan_to_num(self.jump)
             given = learnt(target[t : t + 1] - e.shift, expected, np.isnan(self.jump)[None], rules, self.forecaster)
-        self._learn(given, known)
+        self._learn(given, known, lead)
         return bool(usual)
 
     def _keep(self, expected: Predictive) -> None:
         if self.kept is not None:
             self.kept.append(moved(expected, self.evidence.shift))
 
-    def _learn(self, y: Array, X: Array | None) -> None:
-        changed = self.forecaster._update([SeriesRows(0, y, X)])
-        changed["last_"] = self.forecaster.last_ + len(y)
+    def _learn(self, y: Array, X: Array | None, lead: Any = 1) -> None:
+        last = self.forecaster.last_ + (len(y) if len(y) > 1 else lead)
+        changed = self.forecaster._update([SeriesRows(0, y, X, None if self.forecaster.form_.axis.regular else last)])
+        changed["last_"] = last
         self.forecaster.__dict__.update(changed)
         self.moved.update(changed)
 
 
-def within(forecaster: BaseForecaster, rules: Rules, y: Array, X: Array | None, taken: Index) -> tuple[Told, Array]:
+def within(
+    forecaster: BaseForecaster, rules: Rules, y: Array, X: Array | None, taken: Array | Index
+) -> tuple[Told, Array]:
     """As `follow` over the rows that the forecaster was fitted on, or the first of them; and which readings were held back.
 
     A pass over all rows asks for each given those before it, as far as they were believed in the pass before. The first rows
@@ -196,12 +201,11 @@ def within(forecaster: BaseForecaster, rules: Rules, y: Array, X: Array | None, 
         As in `follow`.
     """
     target, broken = forward(forecaster, y)
-    at = np.cumsum(taken) - 1
-    known = None if X is None else X[np.searchsorted(at, np.arange(at[-1] + 1))]
+    known = X if X is None or not forecaster.form_.axis.regular else on_grid_of(X, taken)
     z, held, shifts = np.empty(y.shape), np.zeros(y.shape), np.zeros(y.shape)
     given = target
     for _ in range(SWEEPS):
-        mean, variance = (moment[at] for moment in forecaster._one_step(0, on_grid(given, taken), known))
+        mean, variance = _in_sample(forecaster, given, known, taken)
         expected = normal(np.where(np.isinf(variance), np.nan, mean), variance)
         sd = np.maximum(np.sqrt(np.where(np.isfinite(variance), np.maximum(variance, 0.0), np.nan)), rules.floors)
         sweep(target, expected.median, sd, rules.gates, *nothing(rules.patience, y.shape[1]).copy(), z, held, shifts)
@@ -213,6 +217,22 @@ def within(forecaster: BaseForecaster, rules: Rules, y: Array, X: Array | None, 
     if broken.any():
         z = np.where(broken, beyond(y, inverse(forecaster, expected.median + shifts)), z)
     return Told(z, (moved(expected, shifts),)), (held == 1.0) | broken
+
+
+def _in_sample(forecaster: BaseForecaster, y: Array, X: Array | None, taken: Array | Index) -> tuple[Array, Array]:
+    """Mean and variance of training rows, each given those before it; on a grid `X` has a row for each step."""
+    if not forecaster.form_.axis.regular:
+        found: tuple[Array, Array] = forecaster._one_step_at(0, np.cumsum(taken), y, X)  # type: ignore[attr-defined]
+        return found
+    at = np.cumsum(taken) - 1
+    mean, variance = forecaster._one_step(0, on_grid(y, np.asarray(taken, dtype=np.int64)), X)
+    return mean[at], variance[at]
+
+
+def on_grid_of(X: Array, taken: Array | Index) -> Array:
+    """Covariates on the grid, those of absent rows as in the row after."""
+    at = np.cumsum(taken) - 1
+    return X[np.searchsorted(at, np.arange(at[-1] + 1))]
 
 
 def ranges(forecaster: BaseForecaster, rules: Rules, told: Told, reach: Array) -> tuple[Array, Array, Array]:

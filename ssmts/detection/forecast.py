@@ -26,6 +26,7 @@ from .scored import ScoredDetector, innovation_at
 
 WIDEST = 10.0  # normal scores up to which readings are believed however heavy the tails of the training rows look
 USUAL = float(np.log(0.0027))  # log of the share of normal readings beyond the gate
+SHORTEST = 1e-6  # usual intervals between two rows of one stamp, where there is no grid
 HELD_OUT = 0.3  # share of the training rows on which a model is calibrated that may know the others by heart
 
 
@@ -106,7 +107,7 @@ class ForecastDetector(ScoredDetector):
     offset_ : float
         Logarithm of the alarm level: rows with ``score_samples`` below it are in alarm.
     forecaster_ : forecaster
-        As fitted on the training rows, on a grid of numbered steps of their usual interval.
+        As fitted on the training rows, which are numbered by their usual interval.
     joint_ : Joint
         Calibrations of sensors and rows, and the correlation of the sensors.
     rules_ : Rules
@@ -123,8 +124,9 @@ class ForecastDetector(ScoredDetector):
     Notes
     -----
     Of normal predictive distributions the score is the standardised innovation. Quantiles and paths are turned into normal scores
-    by their quantiles, with normal tails beyond the outermost ones. Models in discrete time have a step for every usual interval
-    of the training rows: a gap is filled with missing rows, and a duplicated stamp counts as the next row.
+    by their quantiles, with normal tails beyond the outermost ones. The unit of time is the usual interval of the training rows, for season
+    lengths too. Models in discrete time have a step for each: a gap is filled with missing rows, and a duplicated stamp counts as the
+    next row. Those in continuous time take the stamps as they are (`GaussianProcessForecaster`).
 
     `score_samples` works on a copy of the state, whatever the number of training rows. Forecasters that predict rows in
     blocks (structural, ARIMA and joint state-space models) do so as long as no reading is unusual; the numbers are those of row by row.
@@ -183,7 +185,8 @@ class ForecastDetector(ScoredDetector):
         judged, known = self._columns(rows)
         filling = np.nan_to_num(np.nanmean(rows.values[:, known], axis=0)) if known.size else np.zeros(0)
         y, X = split(rows.values, judged, known, filling)
-        taken, lead = moves(steps, 0.0)
+        irregular = template.capabilities.irregular and rows.elapsed is not None
+        taken, lead = paces(steps, 0.0, irregular)
         share = self.calibration_share
         if share is None:
             share = HELD_OUT if template.capabilities.pooled else 0.0
@@ -262,16 +265,17 @@ class ForecastDetector(ScoredDetector):
         self, template: BaseForecaster, rows: SensorRows, y: FloatArray, X: FloatArray | None, taken: Any
     ) -> tuple[BaseForecaster, Rules, FloatArray]:
         """Forecaster, rules and normal scores of the rows, fitted without the readings that stand out."""
-        at = pd.RangeIndex(int(taken.sum()))
-        places = np.cumsum(taken) - 1
+        places = pd.Index(np.cumsum(taken))
+        grid = places if taken.dtype == np.float64 else pd.RangeIndex(1, places[-1] + 1)
+        freq = "irregular" if grid is places else None
         names = [str(rows.columns[i]) if rows.columns else i for i in self._columns(rows)[0]]
         wide = np.full(y.shape[1], WIDEST)
         held = np.zeros(y.shape, dtype=bool)
         for number in range(1, self.max_fits + 1):
-            frame = pd.DataFrame(np.where(held, np.nan, y), index=at[places], columns=names).reindex(at)
-            given = (frame,) if X is None else (pd.DataFrame(X, index=at[places]).reindex(at).bfill(), frame)
+            frame = pd.DataFrame(np.where(held, np.nan, y), index=places, columns=names).reindex(grid)
+            given = (frame,) if X is None else (pd.DataFrame(X, index=places).reindex(grid).bfill(), frame)
             try:
-                forecaster = clone(template).set_params(freq=None).fit(*given)
+                forecaster = clone(template).set_params(freq=freq).fit(*given)
             except SsmtsError:
                 if number == 1:
                     raise
@@ -296,14 +300,14 @@ class ForecastDetector(ScoredDetector):
         steps = rows.steps(state.stamp, self.interval_)
         if isinstance(state, ForecastState):
             y, X = self._split(rows.values)
-            taken, lead = moves(steps, state.lead)
+            taken, lead = paces(steps, state.lead, not self.forecaster_.form_.axis.regular)
             told, stand = follow(self.forecaster_, self.rules_, state.stand, y, X, taken, full=full)
             return told, state._replace(stand=stand, lead=lead, stamp=rows.last_stamp)
         before, n = len(state.values), self.n_learnt_ - len(state.values)
         values = np.concatenate([state.values, rows.values])
         steps = np.concatenate([state.steps, steps])
         parts, after = [], state._replace(values=values, steps=steps, stamp=rows.last_stamp)
-        taken = moves(steps, 0.0)[0]
+        taken = paces(steps, 0.0, not self.forecaster_.form_.axis.regular)[0]
         if n > 0:
             y, X = self._split(values[: self.n_learnt_])
             told = within(self.forecaster_, self.rules_, y, X, taken[: self.n_learnt_])[0]
@@ -335,6 +339,11 @@ def split(values: FloatArray, judged: Any, known: Any, filling: FloatArray) -> t
     absent: Any = np.isnan(X)
     y = np.where(absent.any(axis=1)[:, None], np.nan, values[:, judged])
     return y, np.where(absent, filling, X)
+
+
+def paces(steps: FloatArray, lead: float, irregular: bool) -> tuple[Any, float]:
+    """Steps to each row: whole ones on the grid of a model that has one, else as they are, a duplicate just behind its stamp."""
+    return (np.maximum(steps, SHORTEST), 0.0) if irregular else moves(steps, lead)
 
 
 def later(told: Told, first: int) -> Told:

@@ -229,6 +229,31 @@ def test_a_gap_is_as_many_missing_rows():
     np.testing.assert_allclose(detector.score_samples(gone), whole[gone.index], rtol=1e-8)
 
 
+def test_a_model_in_continuous_time_takes_stamps_as_they_are():
+    rng = np.random.default_rng(6)
+    at = np.cumsum(rng.uniform(0.2, 3.0, 260))
+    X = pd.DataFrame(
+        {"a": np.sin(at / 8) + 0.1 * rng.standard_normal(260)},
+        index=pd.Timestamp("2024-01-01") + pd.to_timedelta(np.round(at * 3600), unit="s"),
+    )
+    X.iloc[250] += 2.0
+    detector = ForecastDetector(GaussianProcessForecaster(), max_fits=1).fit(X[:200])
+    steps = X.index.to_series().diff() / pd.Timedelta(seconds=detector.interval_)
+    y = pd.Series(X["a"].to_numpy(), np.cumsum(np.append(1.0, steps[1:])))
+    f = GaussianProcessForecaster(freq="irregular").fit(y[:200])
+    expected = []
+    for t in range(200, 260):
+        ahead = f.forecast(y[t : t + 1].to_frame()[[]])
+        expected.append(float(ahead.mean.iloc[0]))
+        f.update(y[t : t + 1] if t != 250 else y[t : t + 1] * np.nan)
+    np.testing.assert_allclose(detector.explain(X[200:])["expected"], expected, rtol=1e-6, atol=1e-8)
+    assert detector.predict(X[200:])[50] == -1
+    twice = pd.concat([X[:100], X[99:]])
+    assert np.isfinite(ForecastDetector(GaussianProcessForecaster()).fit(twice).score_samples(twice)).all()
+    pieces = [detector.score_samples(X[:80]), detector.score_samples(X[80:])]
+    np.testing.assert_allclose(np.concatenate(pieces), detector.score_samples(X), rtol=1e-6)
+
+
 def test_covariates_explain_and_are_not_judged():
     rng = np.random.default_rng(5)
     n = 400
