@@ -12,7 +12,7 @@ Which one
     Scores: `vus_pr` first, as TSB-AD ranks by it. Alarms at a threshold frozen before the test rows: `range_f1`, and
     `affiliation_precision` beside `affiliation_recall` where labels are not exact to the row. For those on duty:
     `alerts_per_sensor_day`, `detection_delay`, `false_alarm_rate` beside `missed_alarm_rate`. Never `point_adjusted_f1`, which random
-    scores win. Attributions: `hit_rate`.
+    scores win. Attributions: `hit_rate`. Change points against those that people marked: `segment_covering` beside `change_point_f1`.
 """
 
 from ._alarms import (
@@ -24,6 +24,7 @@ from ._alarms import (
     point_adjusted_f1,
 )
 from ._attributions import hit_rate, ndcg
+from ._changes import change_point_f1, segment_covering
 from ._nab_score import NABScore, nab_score, window_labels
 from ._ranges import (
     affiliation_f1,
@@ -43,6 +44,7 @@ __all__ = [
     "alerts_per_sensor_day",
     "auc_pr",
     "auc_roc",
+    "change_point_f1",
     "detection_delay",
     "event_f1",
     "false_alarm_rate",
@@ -54,6 +56,7 @@ __all__ = [
     "range_f1",
     "range_precision",
     "range_recall",
+    "segment_covering",
     "vus_pr",
     "vus_roc",
     "vus_window",
