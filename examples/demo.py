@@ -1,7 +1,8 @@
 """The library in two minutes: ``make demo``.
 
 Backtests two forecasters on real series that come with the installation, draws what they say, then sends a stream of sensor readings with
-injected faults through ``ssmts watch``. With the data folder in ``SSMTS_DATA`` it adds an hourly transformer and a server metric.
+faults of six kinds through ``ssmts watch``: a table of what was put in and what was found, pictures, and an HTML report. With the data
+folder in ``SSMTS_DATA`` it adds an hourly transformer and an office's temperature.
 """
 
 import json
@@ -16,6 +17,7 @@ import pandas as pd
 
 from ssmts import InnovationDetector, SeasonalNaive, StructuralForecaster, backtest
 from ssmts.datasets import load_classic, load_ett, load_nab, make_sensors
+from ssmts.report import write_report
 
 matplotlib.use("Agg")
 OUT = Path("demo_output")
@@ -95,62 +97,68 @@ def pictures():
 
 
 def watch(train, stream, name):
-    """Send a stream through `ssmts watch` and print the incidents: runs of alerts less than twelve rows apart."""
-    apart = 12 * (stream.index[1] - stream.index[0])
+    """Send a stream through `ssmts watch`, and return its incidents as they stood when they were last told of."""
     train.to_csv(OUT / f"{name}_train.csv")
-    command = [
-        sys.executable,
-        "-m",
-        "ssmts",
-        "watch",
-        "--fit",
-        str(OUT / f"{name}_train.csv"),
-        "--false-alarm-rate",
-        "1e-4",
-        "--format",
-        "csv",
-    ]
+    command = [sys.executable, "-m", "ssmts", "watch", "--fit", str(OUT / f"{name}_train.csv")]
+    command += ["--false-alarm-rate", "1e-4", "--format", "csv", "--output", "both"]
     run = subprocess.run(command, input=stream.to_csv(), capture_output=True, text=True, check=True)
-    answers = [json.loads(line) for line in run.stdout.splitlines()]
-    print(run.stderr.strip())
-    assert len(answers) == len(stream), "one answer a reading"
-    incidents = []
-    for answer in answers:
-        if not answer["alert"]:
-            continue
-        time = pd.Timestamp(answer["time"])
-        if incidents and time - incidents[-1]["last alert"] < apart:
-            last = incidents[-1]
-            last["last alert"], last["alerts"] = time, last["alerts"] + 1
-            if answer["p_value"] < last["p_value"]:
-                last.update(sensor=answer["sensor"], p_value=answer["p_value"])
-        else:
-            incidents.append(
-                {
-                    "first alert": time,
-                    "last alert": time,
-                    "sensor": answer["sensor"],
-                    "alerts": 1,
-                    "p_value": answer["p_value"],
-                }
-            )
-    return pd.DataFrame(incidents)
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    print(run.stderr.strip(), "\n")
+    assert sum("change" not in line for line in lines) == len(stream), "one answer a reading"
+    incidents = pd.DataFrame({line["incident"]: line for line in lines if "change" in line}.values())
+    for column in ("start", "detected", "last_seen"):
+        incidents[column] = pd.to_datetime(incidents[column])
+    return incidents
+
+
+def beside(faults, incidents):
+    """What was put in, and what was found of it: the incident of the sensor that has most in common with its time."""
+    rows, used = [], set()
+    for fault in faults.itertuples():
+        shared = incidents["last_seen"].clip(upper=fault.end) - incidents["start"].clip(lower=fault.start)
+        near = incidents[(incidents["sensor"] == fault.sensor) & (shared > -pd.Timedelta("1h"))]
+        row = {"put in": fault.kind, "sensor": fault.sensor, "from": fault.start, "to": fault.end}
+        if len(near):
+            found = near.loc[shared[near.index].idxmax()]
+            used.add(found.name)
+            row |= {
+                "found": found["kind"],
+                "begins": found["start"],
+                "ends": found["last_seen"],
+                "noticed": found["detected"],
+            }
+        rows.append(row)
+    return pd.DataFrame(rows), incidents.drop(index=list(used))
 
 
 def stream():
-    """An embedded stream with known faults, and a NAB file where it is at hand."""
+    """An embedded stream with faults of all six kinds, and a NAB file where it is at hand."""
     data, faults = make_sensors(3000, 4, random_state=4)
     clean = len(data) // 3
-    print("\nA stream of four sensors with injected faults, through `ssmts watch`\n")
-    print(faults.drop(columns="size").to_string(index=False), "\n")
-    print(watch(data[:clean], data[clean:], "sensors").to_string(index=False), "\n")
+    print("\nA stream of four sensors, each of six kinds of faults once, through `ssmts watch`\n")
+    incidents = watch(data[:clean], data[clean:], "sensors")
+    table, others = beside(faults, incidents)
+    print(
+        table.to_string(index=False, formatters=dict.fromkeys(("from", "to", "begins", "ends", "noticed"), short)), "\n"
+    )
+    right = int((table["put in"] == table["found"]).sum())
+    print(f"  {right} of {len(table)} faults found and named, {len(others)} incident(s) besides\n")
     detector = InnovationDetector(false_alarm_rate=1e-4).fit(data[:clean])
     save(detector.plot(data[clean:]), "sensors.png")
+    save(detector.plot_attribution(data[clean:]), "sensors_blame.png")
+    write_report(detector, data[clean:], OUT / "sensors.html", title="Four sensors, six faults")
+    print(f"  wrote {OUT / 'sensors.html'}: open it in a browser\n")
     if os.environ.get("SSMTS_DATA"):
         value, card = load_nab("realKnownCause/ambient_temperature_system_failure")
         print("NAB ambient_temperature_system_failure: labelled windows\n")
         print(card.labels.to_string(index=False), "\n")
-        print(watch(value[:1000].to_frame(), value[1000:].to_frame(), "nab").to_string(index=False), "\n")
+        told = watch(value[:1000].to_frame(), value[1000:].to_frame(), "nab")
+        print(told[["start", "last_seen", "sensor", "kind", "severity", "p_value"]].to_string(index=False), "\n")
+
+
+def short(time):
+    """A stamp without what the table says anyway."""
+    return "" if pd.isna(time) else f"{time:%d %b %H:%M}"
 
 
 if __name__ == "__main__":

@@ -592,6 +592,27 @@ def test_watch_answers_each_line_before_the_next_is_written_and_ends_on_sigterm(
     assert [answer["status"] for answer in answers(later)] == ["ok", "alert"]
 
 
+def test_watch_tells_incidents(call, sensors):
+    folder, data = sensors
+    run = ssmts_run(
+        "watch",
+        "--fit",
+        folder / "train.csv",
+        "--from",
+        folder / "new.csv",
+        "--output",
+        "incidents",
+        "--incident",
+        "gap=6",
+    )
+    told = [json.loads(line) for line in run.stdout.decode().splitlines()]
+    found = InnovationDetector(false_alarm_rate=1e-3).fit(data[:300]).incidents(data[300:], gap=6)
+    assert [each["sensor"] for each in told if each["change"] == "opened"] == found.sort_values("detected")[
+        "sensor"
+    ].tolist()
+    assert {each["kind"] for each in told} >= {"spike", "dropout"}
+
+
 def test_watch_interrupted_from_the_keyboard_leaves_with_130():
     process = start("watch", "--format", "csv")
     process.stdin.write(b"time,a\n0,1\n")

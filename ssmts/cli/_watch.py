@@ -89,12 +89,7 @@ def _checkpoint(options: argparse.Namespace, notes: Notes) -> Checkpoint | None:
 
 def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     """The watch that the command line describes."""
-    more: dict[str, Any] = {
-        "new_sensors": options.new_sensors,
-        "memory": options.warmup,
-        "note": notes,
-        "keys": _keys(options),
-    }
+    more = _common(options, notes)
     if options.model is not None:
         return _of_model(options, more)
     detector = _detector(options)
