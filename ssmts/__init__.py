@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ARIMAForecaster": "forecasting.arima",
     "AdaptiveConformal": "detection.conformal",
+    "AutoDetector": "detection.auto",
     "Autoregressive": "detection.autoregressive",
     "BreakDetector": "detection.breaks",
     "ChangePointDetector": "detection.change_point",
