@@ -1,10 +1,28 @@
 """Every way to p-values through every kind of detector: streams, files, false-alarm rates, and p-values of simulated sensors."""
 
+import copy
+import functools
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.base import clone
 
-from ssmts import InnovationDetector, checks
+from ssmts import (
+    ForecastDetector,
+    InnovationDetector,
+    Naive,
+    ShiftDetector,
+    Spot,
+    SpreadDetector,
+    StructuralForecaster,
+    checks,
+    load,
+    save,
+)
+from ssmts.checks.detectors import check_detector_explains, check_detector_streams_as_it_scores
 from ssmts.detection.calibrators import KINDS, Stages, named
 from ssmts.detection.surprise import Surprise, SurpriseDetector
 
@@ -28,9 +46,9 @@ class Deviation(SurpriseDetector):
         return Surprise(score, mean * ones, sd * ones, z, np.ones(z.shape, dtype=np.int64)), state + len(z)
 
 
-CHECKS = [
-    check for check in checks.detector_checks() if "saves" not in check.__name__
-]  # a class of these tests is not saved
+# A class of these tests is not saved.
+CHECKS = [check for check in checks.detector_checks() if "saves" not in check.__name__]
+DETECTORS = [ForecastDetector(Naive()), ShiftDetector(), SpreadDetector()]
 
 
 @pytest.mark.parametrize("check", checks.detector_checks(), ids=lambda check: check.__name__)
@@ -43,6 +61,13 @@ def test_innovations_keep_the_contract(kind, check):
 @pytest.mark.parametrize("kind", KINDS)
 def test_surprises_keep_the_contract(kind, check):
     check(Deviation(calibration=kind))
+
+
+@pytest.mark.parametrize("check", [check_detector_streams_as_it_scores, check_detector_explains])
+@pytest.mark.parametrize("kind", ["spot", "drift_spot", "conformal", "adaptive_conformal"])
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda each: type(each).__name__)
+def test_other_detectors_take_a_calibrator(detector, kind, check):
+    check(clone(detector).set_params(calibration=kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,3 +109,128 @@ def test_names_and_objects_choose_a_calibrator():
         assert Stages.of(given, 1).sensors is not given, "the argument stays as it is"
     with pytest.raises(ValueError, match="calibration"):
         InnovationDetector(calibration="no such").fit(np.zeros((20, 1)))
+
+
+# simulated sensors: p-values and rates of alarms ------------------------------------------------------------------
+
+
+def noise(shape, df, seed):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(shape) if df == math.inf else rng.standard_t(df, shape)
+
+
+def levels(n, d, df):
+    gains = np.array([0.05, 0.3, 0.7])[:d]
+    return np.cumsum(noise((n, d), math.inf, 1) * gains, axis=0) + noise((n, d), df, 2) * np.sqrt(1 - gains)
+
+
+def swings(n, d, df):
+    """Autoregressions of order two with complex roots."""
+    y, e = np.zeros((n, d)), noise((n, d), df, 3)
+    for t in range(2, n):
+        y[t] = 1.2 * y[t - 1] - 0.5 * y[t - 2] + e[t]
+    return y
+
+
+def seasons(n, d, df):
+    """A trend, a day of 24 hours and a level that wanders."""
+    t = np.arange(n)[:, None]
+    day = 3 * np.sin(2 * np.pi * t / 24 + np.arange(d))
+    return 0.002 * t + day + np.cumsum(0.05 * noise((n, d), math.inf, 4), axis=0) + noise((n, d), df, 5)
+
+
+MODELS = {
+    "level": (levels, "local_level"),
+    "autoregression": (swings, "autoregressive"),
+    "season": (seasons, StructuralForecaster(season_length=24)),
+}
+SENSORS = [
+    *((model, d, df) for model in ("level", "autoregression") for d in (1, 3) for df in (math.inf, 3)),
+    *(("season", d, df) for d, df in ((1, math.inf), (1, 3), (2, math.inf))),
+]
+RATE, TRAINING, FRESH = 1e-3, 4000, 100_000
+
+
+@functools.cache
+def filtered(name, d, df):
+    """A detector fitted on the first rows of simulated sensors, and the innovations of these and of the others."""
+    make, model = MODELS[name]
+    X = make(TRAINING + FRESH, d, df)
+    detector = InnovationDetector(model, false_alarm_rate=RATE).fit(X[:TRAINING])
+    told, after = detector._filter(detector.start_, detector.rows_)
+    return detector, told.z, detector._filter(after, type(detector.rows_)(X[TRAINING:], None))[0].z
+
+
+@functools.cache
+def scores(sensors, kind):
+    """Log p-values of the fresh rows; the models of the sensors are estimated once for all kinds of calibration."""
+    detector, z, fresh = filtered(*sensors)
+    detector = copy.copy(detector)
+    detector.calibration = kind
+    calibrated, states = detector._calibrate(z, detector.rows_)
+    detector.__dict__.update(calibrated)
+    return detector._log_p(detector.state_._replace(calibrations=states), fresh)[0]
+
+
+@pytest.mark.parametrize("kind", ["tail", "nominal", "spot", "conformal", "adaptive_conformal"])
+@pytest.mark.parametrize("sensors", SENSORS, ids=str)
+def test_p_values_of_clean_rows_are_uniform(sensors, kind):
+    """Kolmogorov-Smirnov at 0.1 %, which allows for the frequencies of the training rows being estimates; and independent."""
+    model, _, df = sensors
+    if kind == "nominal" and df != math.inf:
+        return  # no promise: the model says normal
+    p = np.exp(scores(sensors, kind))
+    assert stats.kstest(p[:TRAINING], "uniform").statistic < stats.kstwobign.isf(1e-3) * np.sqrt(2 / TRAINING)
+    z = stats.norm.ppf(np.clip(p, 1e-9, 1 - 1e-9))
+    # An outlier of heavy-tailed noise is a regressor in the rows that follow.
+    near_zero = 0.2 if model == "autoregression" and df != math.inf else 0.05
+    assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < near_zero
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sensors", SENSORS, ids=str)
+def test_rows_alarm_as_often_as_asked(sensors, kind):
+    alarms = np.mean(scores(sensors, kind) < np.log(RATE))
+    if kind == "nominal" and sensors[2] != math.inf:
+        assert alarms > 10 * RATE, "heavy tails need calibration"
+    else:
+        assert RATE / 2 < alarms < 2 * RATE
+
+
+def test_recalibrating_is_fitting():
+    """The short cut of these tests gives what a fit gives."""
+    X = levels(TRAINING + FRESH, 3, 3)
+    fitted = InnovationDetector(false_alarm_rate=RATE, calibration="spot").fit(X[:TRAINING])
+    np.testing.assert_array_equal(fitted.update(X[TRAINING:]), scores(("level", 3, 3), "spot"))
+
+
+# alarm levels, files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contamination_and_budgets_are_alarm_levels(kind):
+    X = pd.DataFrame(levels(6000, 2, math.inf), index=pd.date_range("2024", periods=6000, freq="5min"))
+    detector = InnovationDetector(contamination=0.02, calibration=kind).fit(X)
+    assert (detector.predict(X) == -1).mean() == pytest.approx(0.02, abs=1e-3)
+    detector.set_params(false_alarm_rate="1/week").fit(X)
+    assert detector.offset_ == pytest.approx(np.log(1 / 2016))
+    assert (detector.predict(X) == -1).sum() <= 8
+    later = X.iloc[[-1]].set_axis(X.index[[-1]] + pd.Timedelta("5min"))
+    assert detector.predict(later + 30.0) == [-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_midway_a_detector_goes_on_as_it_would_have(kind, tmp_path):
+    X = levels(3000, 2, 3)
+    detector = InnovationDetector(calibration=kind).fit(X[:1000])
+    detector.update(X[1000:2000])
+    save(detector, tmp_path / "detector")
+    again = load(tmp_path / "detector")
+    np.testing.assert_array_equal(again.update(X[2000:]), detector.update(X[2000:]))
+
+
+def test_settings_of_a_calibrator_are_checked_and_searched():
+    with pytest.raises(ValueError, match="max_peaks"):
+        InnovationDetector(calibration=Spot(max_peaks=0)).fit(levels(200, 1, math.inf))
+    detector = InnovationDetector(calibration=Spot()).set_params(calibration__patience=7)
+    assert clone(detector).fit(levels(200, 1, math.inf)).stages_.sensors.patience == 7
