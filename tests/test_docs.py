@@ -30,3 +30,15 @@ def test_the_page_on_networks_runs():
     truth = 10 * np.arange(4)[:, None] + np.sin(2 * np.pi * hour / 24)
     assert np.abs(ahead - truth).mean() < 0.3
     assert (names["c"].predict(names["cases"][40:]) == names["label"][40:]).mean() > 0.7
+
+
+def test_the_page_on_thresholds_runs():
+    names = ran("thresholds.md")
+    rates = names["rates"]
+    assert rates.pop("nominal") > 10e-3
+    assert all(rate < 2e-3 for rate in rates.values())
+    for alarms in (names["never_ending"], names["soon_over"]):
+        assert 1000 in alarms
+    assert np.sum(names["never_ending"] > 4000) > 200
+    assert np.sum(names["soon_over"] > 4000) < 20
+    assert names["log_p"].shape == (2000, 1)

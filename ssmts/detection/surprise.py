@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +12,7 @@ from scipy.special import ndtri_exp
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from .calibrators import CALIBRATION, Calibrations, Stages
+from .robust import kernel
 
 
 class Surprise(NamedTuple):
@@ -161,16 +163,28 @@ class SurpriseDetector(BaseDetector):
 
 
 def _strangest(log_p: FloatArray) -> FloatArray:
-    """Surprise of each row from the log p-values of its readings, NaN without any."""
-    return np.where(np.isnan(log_p).all(axis=1), np.nan, -sidak(log_p))[:, None]
+    """Surprise of each row from the log p-values of its readings, NaN without any, ``(n_times, 1)``."""
+    row = np.empty((len(log_p), 1))
+    _sidak(np.ascontiguousarray(log_p), row)
+    return -row
 
 
 def sidak(log_p: FloatArray) -> FloatArray:
     """Log p-value of the smallest of the p-values in each row, were they independent; 0 for a row of NaN."""
-    count = (~np.isnan(log_p)).sum(axis=1)
-    smallest = np.min(np.nan_to_num(log_p, nan=0.0), axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # p-values of 1, and rows of NaN
-        exact = np.log(-np.expm1(count * np.log1p(-np.exp(smallest))))
-    # For tiny p-values 1 - (1 - p)^m is m p.
-    found: FloatArray = np.where(smallest > -30.0, exact, smallest + np.log(np.maximum(count, 1)))
-    return np.where(count > 0, np.minimum(found, 0.0), 0.0)
+    return -np.nan_to_num(_strangest(log_p)[:, 0], nan=0.0)
+
+
+@kernel
+def _sidak(log_p: FloatArray, out: FloatArray) -> None:
+    for t in range(log_p.shape[0]):
+        smallest, count = 0.0, 0
+        for i in range(log_p.shape[1]):
+            if not math.isnan(log_p[t, i]):
+                smallest = min(smallest, log_p[t, i])
+                count += 1
+        if count == 0:
+            out[t, 0] = np.nan
+        elif smallest > -30.0:
+            out[t, 0] = min(math.log(-math.expm1(count * math.log1p(-math.exp(smallest)))), 0.0)
+        else:  # for tiny p-values 1 - (1 - p)^m is m p
+            out[t, 0] = smallest + math.log(count)

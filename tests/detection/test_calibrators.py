@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import clone
+from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from ssmts import (
     ForecastDetector,
@@ -100,6 +101,25 @@ def test_nominal_distance_of_rows_is_chi_squared():
     z, C = told.deviation, detector.joint_.correlation
     distance = np.einsum("ti,ij,tj->t", z, np.linalg.inv(C), z)
     np.testing.assert_allclose(np.exp(told.log_p), stats.chi2.sf(distance, 3), rtol=0.02)
+
+
+def test_nominal_p_values_are_those_of_statsmodels_forecast_errors():
+    """The same local levels there and here: p-values of squared standardised forecast errors, of sensors and of rows."""
+    rng = np.random.default_rng(5)
+    gains = np.array([0.1, 0.4, 0.6])
+    bounded = rng.uniform(-1, 1, size=(2, 1500, 3)) * 1.5  # no reading beyond the gate of the robust filter
+    X = np.cumsum(bounded[0] * gains, axis=0) + bounded[1] * np.sqrt(1 - gains)
+    detector = InnovationDetector(calibration="nominal").fit(X[:1000])
+    errors = []
+    for y, obs_var, level_var in zip(X.T, detector.model_.obs_var, detector.model_.level_var):
+        theirs = UnobservedComponents(y, "local level").smooth([obs_var, level_var])
+        errors.append(theirs.standardized_forecasts_error[0])
+    z = np.array(errors).T[1000:]
+    assert np.abs(z).max() < 3
+    told = detector.observe(X[1000:])
+    np.testing.assert_allclose(told.log_p_sensor, stats.chi2.logsf(z**2, 1), rtol=1e-6, atol=1e-9)
+    nis = np.einsum("ti,ij,tj->t", z, np.linalg.inv(detector.joint_.correlation), z)
+    np.testing.assert_allclose(told.log_p, stats.chi2.logsf(nis, 3), atol=5e-3)
 
 
 def test_names_and_objects_choose_a_calibrator():
