@@ -1,7 +1,8 @@
 """The choice between ways from surprises to p-values, for every detector: what a calibrator promises, and how two of them make one score.
 
 A calibrator holds settings only. What it learnt from training rows (the model) and what moves with the stream (the state) are
-arrays that the detector keeps, so that scoring changes nothing and a saved detector goes on where it was.
+arrays that the detector keeps, so that scoring changes nothing and a saved detector goes on where it was. Detectors take one as
+`calibration`: "tail", "nominal", "spot", "drift_spot", "conformal", "adaptive_conformal", or an object.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from sklearn.base import clone
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from ssmts import (
+    ChangePointDetector,
     ForecastDetector,
     InnovationDetector,
+    JointDetector,
     Naive,
     ShiftDetector,
     Spot,
@@ -49,7 +51,7 @@ class Deviation(SurpriseDetector):
 
 # A class of these tests is not saved.
 CHECKS = [check for check in checks.detector_checks() if "saves" not in check.__name__]
-DETECTORS = [ForecastDetector(Naive()), ShiftDetector(), SpreadDetector()]
+DETECTORS = [ChangePointDetector(), ForecastDetector(Naive()), JointDetector(), ShiftDetector(), SpreadDetector()]
 
 
 @pytest.mark.parametrize("check", checks.detector_checks(), ids=lambda check: check.__name__)
@@ -72,15 +74,16 @@ def test_other_detectors_take_a_calibrator(detector, kind, check):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cls", [InnovationDetector, Deviation])
-def test_range_is_where_a_single_sensor_alarms(cls, kind):
-    X = np.random.default_rng(1).normal(size=(3000, 1))
+@pytest.mark.parametrize("cls, d", [(InnovationDetector, 1), (Deviation, 1), (Deviation, 3)])
+def test_range_is_where_a_single_sensor_alarms(cls, d, kind):
+    X = np.random.default_rng(1).normal(size=(3000, d)) * [1.0, 5.0, 0.1][:d]
     detector = cls(false_alarm_rate=2e-3, calibration=kind).fit(X)
-    told = detector.explain(np.zeros((1, 1)))
-    for side in ("lower", "upper"):
-        edge = told[side].to_numpy()
-        assert detector.predict([0.98 * edge]) == [1]
-        assert detector.predict([1.02 * edge]) == [-1]
+    told = detector.explain(np.zeros((1, d)))
+    for sensor in range(d):
+        for side in ("lower", "upper"):
+            edge = told[side].to_numpy()[sensor] * np.eye(d)[[sensor]]
+            assert detector.predict(0.98 * edge) == [1]
+            assert detector.predict(1.02 * edge) == [-1]
 
 
 def test_nominal_p_values_are_those_of_the_model():
@@ -249,8 +252,54 @@ def test_saved_midway_a_detector_goes_on_as_it_would_have(kind, tmp_path):
     np.testing.assert_array_equal(again.update(X[2000:]), detector.update(X[2000:]))
 
 
+@pytest.mark.parametrize("kind", ["spot", "drift_spot", "conformal", "adaptive_conformal"])
+def test_the_score_of_a_level_is_the_inverse(kind):
+    """At every row, in the state it met."""
+    rng = np.random.default_rng(6)
+    training, scores = rng.exponential(size=(2000, 2)), rng.exponential(size=(300, 2))
+    calibrator = named(kind)
+    model, state = calibrator.learn(training, 0.01, 0.01)
+    for level in (0.5, 0.05, 0.002):
+        _, reach, _ = calibrator.run(model, state, scores, np.full(300, np.log(level)))
+        for t in (0, 100, 299):
+            before = calibrator.run(model, state, scores[:t])[2]
+            for factor, sign in ((0.999, 1), (1.001, -1)):
+                log_p = calibrator.run(model, before, factor * reach[[t]])[0]
+                assert (sign * (log_p - np.log(level)) >= 0).all()
+
+
 def test_settings_of_a_calibrator_are_checked_and_searched():
     with pytest.raises(ValueError, match="max_peaks"):
         InnovationDetector(calibration=Spot(max_peaks=0)).fit(levels(200, 1, math.inf))
     detector = InnovationDetector(calibration=Spot()).set_params(calibration__patience=7)
     assert clone(detector).fit(levels(200, 1, math.inf)).stages_.sensors.patience == 7
+
+
+# changes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [10.0, 1e6])
+def test_a_level_shift_ends_and_the_next_fault_is_found(kind, size):
+    X = levels(4400, 2, math.inf)
+    detector = InnovationDetector(false_alarm_rate=1e-3, calibration=kind).fit(X[:4000])
+    news = X[4000:].copy()
+    news[100:, 0] += size
+    news[250, 0] += 12.0
+    alarms = np.flatnonzero(detector.update(news) < detector.offset_)
+    assert {100, 250} <= set(alarms)
+    assert np.sum(alarms < 100) + np.sum(alarms > 110) <= 3
+
+
+def test_one_noisy_sensor_does_not_hide_the_others():
+    """A sensor becomes four times as noisy for good: a tail of its own follows, and a fault of another sensor is still found."""
+    X = levels(16_000, 3, math.inf)
+    X[5000:, 0] += 4 * noise(11_000, math.inf, 7)
+    X[15_500, 1] += 9.0
+    frozen, following = (
+        InnovationDetector(false_alarm_rate=1e-3, calibration=kind).fit(X[:4000]) for kind in ("tail", "spot")
+    )
+    assert (frozen.update(X[4000:]) < frozen.offset_)[8000:].mean() > 0.1
+    alarms = following.update(X[4000:]) < following.offset_
+    assert alarms[2000:].mean() < 3e-3
+    assert alarms[11_500]
