@@ -14,7 +14,9 @@ from .._containers import FloatArray
 from .._form import IntArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from ..exceptions import InputError
-from . import profiles
+from . import covariance, extremes, profiles
+from .covariance import Covariance
+from .extremes import Extremes
 from .profiles import Judgement, Views, ViewState
 from .surprise import sidak
 
@@ -35,11 +37,14 @@ class AutoModel(NamedTuple):
         Seconds.
     interval : float
         Usual seconds from row to row, NaN without a clock.
+    related : Covariance or None
+        Relations of the sensors' deviations from their ranges; None for a single sensor.
     """
 
     views: Views
     periods: tuple[float, ...]
     interval: float
+    related: Covariance | None = None
 
 
 class AutoState(NamedTuple):
@@ -49,11 +54,14 @@ class AutoState(NamedTuple):
     ----------
     views : ViewState
         Of every sensor.
+    together : Extremes
+        Of the distance of all sensors.
     stamp : float
         Seconds of the last row's stamp since 1970, NaN without a clock.
     """
 
     views: ViewState
+    together: Extremes
     stamp: float
 
 
@@ -66,11 +74,14 @@ class AutoDetector(BaseDetector):
     * its profiles over the day and over the week, where rows carry a clock,
     * a chart for small lasting shifts, and one for readings that scatter more than they did, or less, as those of a stuck sensor.
 
+    Many sensors are looked at together besides, by the distance of their deviations under the correlation of the training rows: a
+    sensor that breaks with the others shows though its own readings are usual.
+
     Each view learns in the stream how large its largest deviation in 200 readings usually is, so that a view that suits the sensor badly
     has little to say, one that suits it well much, and a sensor known for its spikes alarms only at larger ones. A reading
-    is as strange as its strangest view finds it, and a row as its strangest reading, with the p-value that independent sensors
-    would give it. Nothing is fitted for long: training rows are learnt like those of the stream, and twenty are enough to
-    start with.
+    is as strange as its strangest view finds it, and a row as its strangest reading or as all of them together, with the
+    p-value that independent ones would give it. Nothing is fitted for long: training rows are learnt like those of the stream, and
+    twenty are enough to start with.
 
     Parameters
     ----------
@@ -152,7 +163,10 @@ class AutoDetector(BaseDetector):
 
     def _fit(self, rows: SensorRows) -> dict[str, Any]:
         model = _model(rows.usual_interval, self.cycles)
-        start = AutoState(profiles.start(model.views, rows.values), np.nan)
+        start = AutoState(profiles.start(model.views, rows.values), extremes.start(1, 1), np.nan)
+        if rows.values.shape[1] > 1:
+            z = self._scored(model, start, rows)[1].z
+            model = model._replace(related=covariance.learn(z, "shrunk", None))
         return {"model_": model, "start_": start, "state_": self._scored(model, start, rows)[2]}
 
     def _run(self, state: AutoState, rows: SensorRows) -> tuple[FloatArray, AutoState]:
@@ -160,16 +174,14 @@ class AutoDetector(BaseDetector):
         return log_p, after
 
     def _explain(self, state: AutoState, rows: SensorRows) -> tuple[Explained, AutoState]:
-        log_p, found, after = self._scored(self.model_, state, rows, self._alone())
+        level = self._alone()
+        log_p, found, after = self._scored(self.model_, state, rows, level)
+        part = -found.log_p
+        together = np.flatnonzero((log_p < self.offset_) & ~(found.log_p < level).any(axis=1))
+        if self.model_.related is not None and len(together):
+            part[together] = covariance.conditional(self.model_.related, found.z[together]) ** 2
         told = Explained(
-            log_p,
-            found.expected,
-            found.lower,
-            found.upper,
-            found.deviation,
-            shares(-found.log_p),
-            found.log_p,
-            found.window,
+            log_p, found.expected, found.lower, found.upper, found.deviation, shares(part), found.log_p, found.window
         )
         return told, after
 
@@ -182,12 +194,18 @@ class AutoDetector(BaseDetector):
         bins = _bins(model, rows)
         steps = np.maximum(rows.steps(state.stamp, model.interval), 0.0)
         found, views = profiles.run(model.views, state.views, rows.values, bins, steps, self.patience, level)
-        return sidak(found.log_p), found, AutoState(views, rows.last_stamp)
+        log_p, together = sidak(found.log_p), state.together
+        if model.related is not None:
+            seen = covariance.measure(model.related, found.z)
+            distance = np.where(seen.n_seen > 0, covariance.surprise(seen.mahalanobis, seen.n_seen), np.nan)
+            joint, together = extremes.run(together, distance)
+            log_p = sidak(np.stack([log_p, joint], axis=1))
+        return log_p, found, AutoState(views, together, rows.last_stamp)
 
     def _alone(self) -> float:
-        """Log p-value of one sensor with which a row reaches the alarm level by itself: Sidak's combination undone."""
+        """Log p-value of one sensor with which a row reaches the alarm level by itself: Sidak's combinations undone."""
         m = self.n_features_in_
-        return self.offset_ if m == 1 else float(np.log(-np.expm1(np.log1p(-np.exp(self.offset_)) / m)))
+        return self.offset_ if m == 1 else float(np.log(-np.expm1(np.log1p(-np.exp(self.offset_)) / (2 * m))))
 
 
 def _model(interval: float, cycles: Sequence[str]) -> AutoModel:

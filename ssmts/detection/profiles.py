@@ -91,17 +91,19 @@ class ViewState(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What the views say of readings, each ``(n_times, n_sensors)``; fields besides `log_p` have no rows unless asked for.
+    """What the views say of readings, each ``(n_times, n_sensors)``; fields besides the first two have no rows unless asked for.
 
     Attributes
     ----------
     log_p : log p-value, NaN where nothing was read.
+    z : standardised innovation in the view that is charted for shifts, NaN where nothing was read.
     expected, lower, upper : expected reading, and the range outside of which it would reach the level asked for in some view.
     deviation : signed, in standard deviations.
     window : rows that the evidence comes from.
     """
 
     log_p: Array
+    z: Array
     expected: Array
     lower: Array
     upper: Array
@@ -170,14 +172,14 @@ def run(
         Usual intervals that went by since the row before.
     patience : int
     alarm_level : float, optional
-        Log p-value of a sensor that the range is for. Without it only `log_p` is filled.
+        Log p-value of a sensor that the range is for. Without it only `log_p` and `z` are filled.
     """
     y = np.require(y, requirements=["C", "W"])
     n, d = y.shape
     kept = 0 if alarm_level is None else n
     expected, lower, upper, deviation = np.empty((4, kept, d))
     window = np.ones((kept, d), dtype=np.int64)
-    told = Judgement(np.empty((n, d)), expected, lower, upper, deviation, window)
+    told = Judgement(np.empty((n, d)), np.empty((n, d)), expected, lower, upper, deviation, window)
     fields: Any = (*(field.copy() for field in state[:-1]), extremes.copied(state.extremes))
     after = ViewState(*fields)
     _run(views, after, y, bins, steps, float(patience), float(alarm_level or 0.0), told)
@@ -198,9 +200,9 @@ def _run(
                 told.expected[t, i], told.lower[t, i], told.upper[t, i] = expected, lower, upper
                 told.deviation[t, i] = (y[t, i] - expected) / sd
             if math.isnan(y[t, i]):
-                told.log_p[t, i] = np.nan
+                told.log_p[t, i] = told.z[t, i] = np.nan
                 continue
-            log_p, strangest, level, deviation = _reading(views, state, i, bins[t], y[t, i], patience)
+            log_p, told.z[t, i], strangest, level, deviation = _reading(views, state, i, bins[t], y[t, i], patience)
             told.log_p[t, i] = log_p
             state.elapsed[i] = 0.0
             if full and log_p < alarm_level:
@@ -211,9 +213,9 @@ def _run(
 @kernel
 def _reading(
     views: Views, state: ViewState, i: int, bins: Index, y: float, patience: float
-) -> tuple[float, int, float, float]:
-    """Log p-value of a reading, the view or chart that finds it strangest, and level and deviation in that; all learn it."""
-    n_views = views.gain.size
+) -> tuple[float, float, int, float, float]:
+    """Log p-value of a reading, z, the view or chart that finds it strangest, and level and deviation in that; all learn it."""
+    n_views, usual = views.gain.size, np.nan
     log_p, strangest, level, deviation, opening = 0.0, 0, np.nan, np.nan, y
     for v in range(n_views):
         at = views.first[v] + bins[v]
@@ -226,6 +228,7 @@ def _reading(
         if found < log_p:
             log_p, strangest, level, deviation = found, v, before, z
         if v == views.shift:
+            usual = z
             opening = y if abs(z) <= FAR else before + (y - before) * FAR / abs(z)
             state.mean[i] += CHART * (min(max(z, -REACH), REACH) - state.mean[i])
             charted = state.mean[i] * math.sqrt((2.0 - CHART) / CHART)
@@ -238,7 +241,7 @@ def _reading(
             found = _judge(state.extremes, i, n_views + 1, charted)
             if found < log_p:
                 log_p, strangest, level, deviation = found, n_views + 1, before, z
-    return min(log_p + LOG_INDEPENDENT, 0.0), strangest, level, deviation
+    return min(log_p + LOG_INDEPENDENT, 0.0), usual, strangest, level, deviation
 
 
 @kernel

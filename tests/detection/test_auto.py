@@ -82,6 +82,33 @@ def test_a_time_of_the_day_has_a_profile_of_its_own():
     assert not set(later.index[alarms(plain, later)]) & set(later["2024-04-03 02:00":"2024-04-03 02:30"].index)
 
 
+def test_a_sensor_that_breaks_with_the_others_is_found_and_blamed():
+    rng = np.random.default_rng(5)
+    n = 2 * N + 2000
+    load = np.convolve(rng.standard_normal(n + 50), np.ones(50) / 7, mode="same")[:n]
+    X = np.column_stack([load, 2 * load, -load, load]) + 0.2 * rng.standard_normal((n, 4))
+    X[2 * N + 1000 : 2 * N + 1100, 1] *= -1
+    detector = AutoDetector(false_alarm_rate=RATE).fit(X[: 2 * N])
+    later = X[2 * N :]
+    found = alarms(detector, later)
+    assert ((found >= 1000) & (found < 1100)).sum() > 20
+    assert ((found < 1000) | (found >= 1100)).sum() < 3
+    told = detector.explain(later).query("culprit")
+    assert (told.loc[1000:1099].index.get_level_values("sensor") == 1).mean() > 0.9
+    alone = AutoDetector(false_alarm_rate=RATE).fit(X[: 2 * N, [1]])
+    assert not len(alarms(alone, later[1000:1100, [1]])), "its own readings are usual"
+
+
+def test_alarms_end_after_the_sensors_have_parted_for_good():
+    rng = np.random.default_rng(6)
+    load = rng.standard_normal((N + 6000, 1))
+    X = load + 0.1 * rng.standard_normal((N + 6000, 3))
+    X[N + 1000 :, 2] = rng.standard_normal(5000)
+    found = alarms(AutoDetector(false_alarm_rate=RATE).fit(X[:N]), X[N:])
+    assert 1000 <= found[0] < 1010
+    assert (found > 4000).sum() < 10
+
+
 def test_incidents_among_the_training_rows_change_little():
     X, later = noise(6000), noise(2000, seed=1)
     later[1000] = 9.0
@@ -165,7 +192,7 @@ def test_rows_without_a_reading_are_rows_that_did_not_come(cut, seed):
 
 
 def test_the_range_of_a_reading_is_where_it_would_alarm():
-    X, later = frame(noise(d=2)), frame(noise(50, 2, seed=1), start=N)
+    X, later = frame(noise()), frame(noise(50, seed=1), start=N)
     detector = AutoDetector(false_alarm_rate=RATE).fit(X)
     told = detector.explain(later).xs("a", level="sensor").iloc[20]
     for value, expected in ((told["upper"] + 0.01, -1), (told["upper"] - 0.01, 1), (told["lower"] - 0.01, -1)):
