@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.base import clone
 
 from ssmts import AdaptiveConformal, Conformal, InnovationDetector
 from ssmts.detection.calibration import calibrate, largest_trusted, score_at
@@ -60,6 +61,28 @@ def test_ranks_are_those_of_brute_force(seed, n, max_scores, patience, digits, s
     calibrator = AdaptiveConformal(step, **settings) if step else Conformal(**settings)
     got, _ = run(calibrator, training, scores, 0.2)
     np.testing.assert_allclose(got, slow(calibrator, training, scores, 0.2, step), rtol=1e-9)
+
+
+@given(seed=st.integers(0, 1000), cut=st.integers(0, 120), columns=st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_pieces_columns_and_gaps(seed, cut, columns):
+    """A stream in two pieces gives what it gives at once, columns go by themselves, NaN is as if it had not been."""
+    rng = np.random.default_rng(seed)
+    training, scores = rng.exponential(size=(60, columns)), 4 * rng.exponential(size=(120, columns))
+    scores[rng.random(scores.shape) < 0.2] = np.nan
+    calibrator = AdaptiveConformal(max_scores=50, patience=4)
+    model, state = calibrator.learn(training, 0.05, 0.1)
+    whole, _, after = calibrator.run(model, state, scores)
+    first, _, middle = calibrator.run(model, state, scores[:cut])
+    second, _, last = calibrator.run(model, middle, scores[cut:])
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+    for a, b in zip(last, after):
+        np.testing.assert_array_equal(a, b)
+    for i in range(columns):
+        seen = ~np.isnan(scores[:, i])
+        model, state = calibrator.learn(training[:, [i]], 0.05, 0.1)
+        np.testing.assert_array_equal(calibrator.run(model, state, scores[seen][:, [i]])[0][:, 0], whole[seen, i])
+    np.testing.assert_array_equal(np.isnan(whole), np.isnan(scores))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,7 +144,7 @@ def test_faults_are_not_learnt():
 def test_what_stays_is_learnt_after_patience(kind):
     x = np.random.default_rng(3).exponential(size=9000)
     x[6000:] += 1e5
-    calibrator = KINDS[kind].set_params(patience=30)
+    calibrator = clone(KINDS[kind]).set_params(patience=30)
     log_p, _ = run(calibrator, x[:5000], x[5000:], 1e-3)
     alarms = np.flatnonzero(log_p < np.log(1e-3))
     if kind == "conformal":
