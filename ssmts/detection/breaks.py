@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,11 +20,12 @@ from ..forecasting._structural_unit import model_of, ready
 from ..forecasting.structural import StructuralForecaster
 from . import structural
 from .auxiliary import auxiliary
+from .calibrators import Calibrations, Stages
 from .grid import moves, on_grid
 from .innovation import DetectorState, InnovationDetector
 from .interventions import Break, Fitted, find, fit
 from .scored import innovation_at
-from .surprise import sidak
+from .surprise import one_of, sidak, strangest
 
 _LOG_2 = float(np.log(2.0))
 
@@ -61,7 +63,7 @@ class BreakDetector(InnovationDetector):
     patience : int, default 10
         As in `InnovationDetector`, of later rows.
     calibration : str or Calibrator, default "tail"
-        Where p-values of later rows come from, see `InnovationDetector`. Those of training rows are the model's.
+        Where p-values of later rows come from, see `InnovationDetector`. Those of training rows are from the tail of their own tests.
 
     Attributes
     ----------
@@ -84,8 +86,9 @@ class BreakDetector(InnovationDetector):
     estimated with the break in it is too large, and the t statistic under it too small: that of the Nile in 1899 is 3.2 before and
     8.7 after the model knows the break. With ``interventions=False`` it is that of the t statistic.
 
-    A training row's p-value is that of the best of its tests (Sidak over kinds and sensors), those of breaks in ``breaks_`` included.
-    Where everything is an array, rows equal to the training rows are the training rows.
+    A training row is as strange as the best of its tests (Sidak over kinds and sensors), those of breaks in ``breaks_`` included;
+    neighbouring rows have much the same tests, and calibration on all of them tells what that means. Where everything is an
+    array, rows equal to the training rows are the training rows.
 
     References
     ----------
@@ -153,11 +156,17 @@ class BreakDetector(InnovationDetector):
         innovations, state = structural.run(model, start, calm, steps, self.patience)
         states = [after_breaks(*each, len(y)) for each in zip(state.states, (one for one, _ in found))]
         scores, known = self._calibrate(innovations.z, rows)
+        fits, breaks = (tuple(part) for part in zip(*found))
+        tests = smoothed(fits, breaks, y, at).score
+        share = float(self.contamination)
+        level = self._alarm_share(rows) or share
+        calibrations = Stages.of("tail", len(names)).learn(tests, strangest, share, level)[0]
         return {
             "model_": model,
-            "fits_": tuple(one for one, _ in found),
-            "found_": tuple(breaks for _, breaks in found),
-            "breaks_": table([breaks for _, breaks in found], rows, at),
+            "fits_": fits,
+            "found_": breaks,
+            "breaks_": table(breaks, rows, at),
+            "smoothed_": calibrations,
             **scores,
             "interval_": interval,
             "start_": Smoothed(0),
@@ -254,34 +263,74 @@ class BreakDetector(InnovationDetector):
 
     def _smoothed(self) -> Explained:
         """What all training rows say of each of them."""
-        rows, at, y = self._training()
-        shape = rows.values.shape
-        log_p, expected, sd, deviation = (np.full(shape, np.nan) for _ in range(4))
-        for i, (fitted, breaks) in enumerate(zip(self.fits_, self.found_)):
-            told = fitted.auxiliary(y[:, i])
-            t, size, error = told.t[at], told.size[at, 0], told.std_error[at, 0]
-            tests = _LOG_2 + log_ndtr(-np.abs(t))
-            for one in breaks:
-                row, k = int(np.searchsorted(at, one.row)), told.kinds.index(one.kind)
-                tests[row, k] = np.log(max(one.p_value, np.finfo(float).tiny))
-                t[row, k] = one.size / one.std_error
-                if one.kind == "outlier":
-                    size[row], error[row] = one.size, one.std_error
-            seen = ~np.isnan(rows.values[:, i])
-            best = np.argmin(np.where(np.isnan(tests), 0.0, tests), axis=1)
-            log_p[:, i] = np.where(seen, sidak(tests), np.nan)
-            deviation[:, i] = np.where(seen, np.take_along_axis(t, best[:, None], axis=1)[:, 0], np.nan)
-            expected[:, i], sd[:, i] = rows.values[:, i] - size, error
-        level = np.log(-np.expm1(np.log1p(-np.exp(self._offset())) / shape[1]))
-        reach = innovation_at(np.array([-level]))[0] * sd
-        window = np.repeat(np.arange(1, shape[0] + 1)[:, None], shape[1], axis=1)
+        _, at, y = self._training()
+        told = smoothed(self.fits_, self.found_, y, at)
+        frozen, n = Stages.of("tail", y.shape[1]), len(at)
+        log_p, log_p_sensor, _ = frozen.run(self.smoothed_, Calibrations(), told.score, strangest, learning=False)
+        level = self._offset()
+        scores = frozen.reach(self.smoothed_, Calibrations(), told.score, strangest, False, level, self._alone)
+        reach = innovation_at(-one_of(len(told.kinds), -scores)) * told.sd
+        window = np.repeat(np.arange(1, n + 1)[:, None], y.shape[1], axis=1)
         return Explained(
-            sidak(log_p), expected, expected - reach, expected + reach, deviation, shares(-log_p), log_p, window
+            log_p,
+            told.expected,
+            told.expected - reach,
+            told.expected + reach,
+            told.deviation,
+            shares(-log_p_sensor),
+            log_p_sensor,
+            window,
         )
+
+    def _alone(self, surprise: FloatArray) -> FloatArray:
+        """Log p-value of one sensor that by itself gives a row this surprise."""
+        return one_of(self.n_features_in_, -surprise)
 
     def _offset(self) -> float:
         """The alarm level; any one while it is being found."""
         return float(vars(self).get("offset_", np.log(0.01)))
+
+
+class SmoothedRows(NamedTuple):
+    """What the tests of all kinds say of training rows, each ``(n_times, n_sensors)``.
+
+    Attributes
+    ----------
+    score : minus the log p-value of the best test, for as many kinds as there are; NaN where nothing was read.
+    expected, sd : reading that all others let expect, and its standard deviation.
+    deviation : t statistic of the best test.
+    kinds : tuple of str
+    """
+
+    score: FloatArray
+    expected: FloatArray
+    sd: FloatArray
+    deviation: FloatArray
+    kinds: tuple[str, ...]
+
+
+def smoothed(fits: Sequence[Fitted], found: Sequence[tuple[Break, ...]], y: FloatArray, at: np.ndarray) -> SmoothedRows:
+    """Tests of the rows that stand at places `at` of a grid, those of breaks that were found included."""
+    shape = len(at), y.shape[1]
+    score, expected, sd, deviation = (np.full(shape, np.nan) for _ in range(4))
+    kinds: tuple[str, ...] = ()
+    for i, (fitted, breaks) in enumerate(zip(fits, found)):
+        told = fitted.auxiliary(y[:, i])
+        kinds = told.kinds
+        t, size, error = told.t[at], told.size[at, 0], told.std_error[at, 0]
+        tests = _LOG_2 + log_ndtr(-np.abs(t))
+        for one in breaks:
+            row, k = int(np.searchsorted(at, one.row)), kinds.index(one.kind)
+            tests[row, k] = np.log(max(one.p_value, np.finfo(float).tiny))
+            t[row, k] = one.size / one.std_error
+            if one.kind == "outlier":
+                size[row], error[row] = one.size, one.std_error
+        seen = ~np.isnan(y[at, i])
+        best = np.argmin(np.where(np.isnan(tests), 0.0, tests), axis=1)
+        score[:, i] = np.where(seen, -sidak(tests), np.nan)
+        deviation[:, i] = np.where(seen, np.take_along_axis(t, best[:, None], axis=1)[:, 0], np.nan)
+        expected[:, i], sd[:, i] = y[at, i] - size, error
+    return SmoothedRows(score, expected, sd, deviation, kinds)
 
 
 def after_breaks(state: State, fitted: Fitted, n: int) -> State:
@@ -300,7 +349,7 @@ def after_breaks(state: State, fitted: Fitted, n: int) -> State:
     return state._replace(mean=mean, cov=cov)
 
 
-def table(found: list[tuple[Break, ...]], rows: SensorRows, at: np.ndarray) -> pd.DataFrame:
+def table(found: Sequence[tuple[Break, ...]], rows: SensorRows, at: np.ndarray) -> pd.DataFrame:
     """Breaks of all sensors in the order of time."""
     times = pd.RangeIndex(len(rows.values)) if rows.index is None else rows.index
     names = list(range(len(found)) if rows.columns is None else rows.columns)

@@ -108,7 +108,7 @@ class SurpriseDetector(BaseDetector):
         share = float(self.contamination)
         level = self._alarm_share(rows) or share
         stages = Stages.of(self.calibration, rows.values.shape[1])
-        models, states = stages.learn(surprise.score, _strangest, share, level)
+        models, states = stages.learn(surprise.score, strangest, share, level)
         return {
             "model_": model,
             "stages_": stages,
@@ -148,21 +148,19 @@ class SurpriseDetector(BaseDetector):
 
     def _calibrated(self, state: SurpriseState, scores: FloatArray) -> tuple[FloatArray, FloatArray, Calibrations]:
         """Log p-values of rows and of readings, and what the calibrators know after them."""
-        return self.stages_.run(self.calibrations_, state.calibrations, scores, _strangest, state.learning)
+        return self.stages_.run(self.calibrations_, state.calibrations, scores, strangest, state.learning)
 
     def _alarming(self, state: SurpriseState, scores: FloatArray) -> FloatArray:
         """Score of each sensor with which it alone would reach the alarm level in each row."""
         models, states, level = self.calibrations_, state.calibrations, self.offset_
-        return self.stages_.reach(models, states, scores, _strangest, state.learning, level, self._alone)
+        return self.stages_.reach(models, states, scores, strangest, state.learning, level, self._alone)
 
     def _alone(self, surprise: FloatArray) -> FloatArray:
-        """Log p-value of one sensor that by itself gives a row this surprise: Sidak's combination undone."""
-        with np.errstate(divide="ignore"):
-            found: FloatArray = np.log(-np.expm1(np.log1p(-np.exp(-surprise)) / self.n_features_in_))
-        return found
+        """Log p-value of one sensor that by itself gives a row this surprise."""
+        return one_of(self.n_features_in_, -surprise)
 
 
-def _strangest(log_p: FloatArray) -> FloatArray:
+def strangest(log_p: FloatArray) -> FloatArray:
     """Surprise of each row from the log p-values of its readings, NaN without any, ``(n_times, 1)``."""
     row = np.empty((len(log_p), 1))
     _sidak(np.ascontiguousarray(log_p), row)
@@ -171,7 +169,7 @@ def _strangest(log_p: FloatArray) -> FloatArray:
 
 def sidak(log_p: FloatArray) -> FloatArray:
     """Log p-value of the smallest of the p-values in each row, were they independent; 0 for a row of NaN."""
-    return -np.nan_to_num(_strangest(log_p)[:, 0], nan=0.0)
+    return -np.nan_to_num(strangest(log_p)[:, 0], nan=0.0)
 
 
 @kernel
@@ -188,3 +186,10 @@ def _sidak(log_p: FloatArray, out: FloatArray) -> None:
             out[t, 0] = min(math.log(-math.expm1(count * math.log1p(-math.exp(smallest)))), 0.0)
         else:  # for tiny p-values 1 - (1 - p)^m is m p
             out[t, 0] = smallest + math.log(count)
+
+
+def one_of(n: int, log_p: FloatArray) -> FloatArray:
+    """Log p-value of the best of n tests by itself, from that of all together: Sidak's combination undone."""
+    with np.errstate(divide="ignore"):
+        found: FloatArray = np.log(-np.expm1(np.log1p(-np.exp(np.minimum(log_p, 0.0))) / n))
+    return np.where(np.exp(log_p) > 0, found, log_p - np.log(n))

@@ -192,6 +192,14 @@ def test_later_rows_are_scored_from_a_state_that_breaks_did_not_disturb():
     np.testing.assert_allclose(told["deviation"], wanted["deviation"], atol=0.4)
 
 
+def test_later_rows_alarm_about_as_often_as_training_rows():
+    y = walk(3000, 12)
+    X = framed(y, walk(3000, 13))
+    detector = BreakDetector(LEVEL, contamination=0.02, max_breaks=0).fit(X[:1000])
+    assert (detector.predict(X[:1000]) == -1).sum() == 20
+    assert 0.01 < (detector.predict(X[1000:]) == -1).mean() < 0.04
+
+
 @pytest.mark.parametrize("trend", ["local_level", "local_linear", "damped"])
 def test_the_state_after_breaks_is_that_of_the_model_that_has_them(trend):
     y = walk(120, 10)
@@ -244,3 +252,6 @@ def test_a_constant_sensor_has_no_break():
     detector = BreakDetector().fit(X)
     assert detector.breaks_.empty
     assert np.isfinite(detector.score_samples(X)).all()
+    alone = detector.fit(X[["b"]])  # every row is alike, so that all scores and the alarm level are 0
+    assert alone.offset_ == 0.0
+    assert np.isfinite(alone.fit(X[["a"]]).score_samples(X[["a"]])).all()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
-from ssmts.detection.surprise import Surprise, SurpriseDetector, sidak
+from ssmts.detection.surprise import Surprise, SurpriseDetector, one_of, sidak
 
 
 class Deviation(SurpriseDetector):
@@ -64,3 +64,11 @@ def test_sidak_is_what_independent_sensors_give(log_p):
         )
     else:
         assert got == pytest.approx(seen.min() + np.log(len(seen)), rel=1e-9)
+
+
+def test_one_of_many_tests_undoes_what_sidak_makes_of_the_best():
+    log_p = -np.array([2.0, 3.0, 25.0, 40.0, 800.0])
+    for n in (1, 3, 40):
+        together = sidak(np.column_stack([log_p] + [np.zeros(len(log_p))] * (n - 1)))
+        np.testing.assert_allclose(one_of(n, together), log_p, rtol=1e-6, atol=1e-9)
+    assert np.isnan(one_of(3, np.array([np.nan])))[0]
