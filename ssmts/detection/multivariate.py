@@ -285,8 +285,14 @@ class JointDetector(BaseDetector):
 
     def _run(self, state: JointState, rows: SensorRows) -> tuple[FloatArray, JointState]:
         seen, after = self._ahead(state, rows)
-        log_p, _, states = self._calibrated(state, seen)
-        return log_p, after._replace(calibrations=states)
+        stages, known = self.stages_, state.calibrations
+        if stages.rows is None or known.sensors is not None or self.statistic == "largest":
+            log_p, _, states = self._calibrated(state, seen)
+            return log_p, after._replace(calibrations=states)
+        # Nobody asks for p-values of single sensors, and their calibrators learn nothing.
+        surprise = self._combine(self.model_, seen)(seen.departure)
+        row, _, moved = stages.rows.run(self.calibrations_.rows, known.rows, surprise, learning=state.learning)
+        return np.nan_to_num(row[:, 0], nan=0.0), after._replace(calibrations=Calibrations(None, moved))
 
     def _explain(self, state: JointState, rows: SensorRows) -> tuple[Explained, JointState]:
         seen, after = self._ahead(state, rows, full=True)
@@ -356,14 +362,9 @@ class JointDetector(BaseDetector):
 
     def _range(self, state: JointState, seen: Departures) -> tuple[FloatArray, FloatArray]:
         """Bounds of the readings outside of which a sensor alone would reach the alarm level, given its readings before."""
-        surprises = nominal(seen.read)
-        limit = self.stages_.sensors.run(
-            self.calibrations_.sensors,
-            state.calibrations.sensors,
-            surprises,
-            np.full(len(surprises), self.offset_),
-            learning=state.learning,
-        )[1]
+        known, surprises = (self.calibrations_.sensors, state.calibrations.sensors), nominal(seen.read)
+        at = np.full(len(surprises), self.offset_)
+        limit = self.stages_.sensors.run(*known, surprises, at, learning=state.learning)[1]
         reach = innovation_at(limit) * seen.sd
         scale = self.model_.baseline.scale / seen.newest
         return seen.expected + (-reach - seen.before) * scale, seen.expected + (reach - seen.before) * scale
