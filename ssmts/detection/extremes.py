@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssmts.core.types import Array, Index
-from ssmts.detection.robust import kernel
+from ssmts.detection.robust import kernel, part
 
 BLOCK = 200  # readings in a block
 LOG_BLOCK = math.log(BLOCK)
@@ -64,7 +64,7 @@ def copied(extremes: Extremes) -> Extremes:
     return Extremes(*fields)
 
 
-@kernel
+@part
 def log_p_value(location: float, spread: float, score: float) -> float:
     """Log P(a score is larger).
 
@@ -88,7 +88,7 @@ def score_at(location: float, spread: float, log_p: float) -> float:
     return math.exp(mode) * (-log_p / LOG_BLOCK)
 
 
-@kernel
+@part
 def learn(extremes: Extremes, i: int, v: int, score: float) -> None:
     """Count a score of sensor i in view v; at the end of a block move location and spread towards its largest."""
     location, spread, weight, spread_weight, largest, filled = extremes

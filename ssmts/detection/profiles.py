@@ -18,7 +18,7 @@ from ssmts.detection import extremes
 from ssmts.detection.extremes import Extremes
 from ssmts.detection.joint import normal_score
 from ssmts.detection.normal_tail import log_erfc
-from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent, weight
+from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, part, persistent, weight
 
 FOLLOW = 0.001  # how fast variances follow: they rest on the last thousand readings
 YOUNG = 5.0  # readings that the spread of the training rows is worth at the start
@@ -210,7 +210,7 @@ def _run(
                 told.window[t, i] = CHART_ROWS if strangest >= views.gain.size else 1
 
 
-@kernel
+@part
 def _reading(
     views: Views, state: ViewState, i: int, bins: Index, y: float, patience: float
 ) -> tuple[float, float, int, float, float]:
@@ -244,7 +244,7 @@ def _reading(
     return min(log_p + LOG_INDEPENDENT, 0.0), usual, strangest, level, deviation
 
 
-@kernel
+@part
 def _judge(known: Extremes, i: int, v: int, z: float) -> float:
     """Log p-value of a deviation, which is learnt afterwards."""
     score = -log_erfc(abs(z) / math.sqrt(2.0))
@@ -253,7 +253,7 @@ def _judge(known: Extremes, i: int, v: int, z: float) -> float:
     return float(log_p)
 
 
-@kernel
+@part
 def _range(views: Views, state: ViewState, i: int, bins: Index, log_p: float) -> tuple[float, float, float, float]:
     """Expected reading and its standard deviation in the view that is surest of it, and the range common to all views."""
     expected, sd, lower, upper = np.nan, np.inf, -np.inf, np.inf
@@ -270,7 +270,7 @@ def _range(views: Views, state: ViewState, i: int, bins: Index, log_p: float) ->
     return expected, sd, lower, upper
 
 
-@kernel
+@part
 def _variance(views: Views, state: ViewState, i: int, v: int, at: int) -> float:
     """Variance of the next innovation in a view."""
     count, variance = state.readings[i, at], state.variance[i, v]
@@ -284,7 +284,7 @@ def _variance(views: Views, state: ViewState, i: int, v: int, at: int) -> float:
     return float(total)
 
 
-@kernel
+@part
 def _follow(views: Views, state: ViewState, i: int, v: int, at: int, y: float, patience: float) -> float:
     """Standardised innovation of a reading in a view, which follows it."""
     total = _variance(views, state, i, v, at)
@@ -305,7 +305,7 @@ def _follow(views: Views, state: ViewState, i: int, v: int, at: int, y: float, p
     return z
 
 
-@kernel
+@part
 def _release(
     views: Views, state: ViewState, i: int, v: int, at: int, y: float, e: float, z: float, patience: float
 ) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from numba import njit
 
 # Not the full fastmath, which would fold the test for NaN away.
-kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+kernel = njit(**OPTIONS)
+part = njit(forceinline=True, **OPTIONS)  # of a kernel that hands it many arrays, which costs more than the work
 
 GATE = 3.0  # standard deviations up to which an innovation is believed in full: 99.7 % of normal ones
 SLACK = 1.0  # standard deviations of lasting excess that the filter is left to follow by itself
