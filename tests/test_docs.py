@@ -42,3 +42,10 @@ def test_the_page_on_thresholds_runs():
     assert np.sum(names["never_ending"] > 4000) > 200
     assert np.sum(names["soon_over"] > 4000) < 20
     assert names["log_p"].shape == (2000, 1)
+
+
+def test_the_page_on_detectors_runs():
+    names = ran("detectors.md")
+    assert names["alarms"].tolist() == [100, *range(300, 310)]
+    assert names["scores"].shape == (48,)
+    assert names["breaks"]["time"].astype(str).tolist() == ["1899"]

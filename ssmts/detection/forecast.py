@@ -268,12 +268,12 @@ class ForecastDetector(ScoredDetector):
         places = pd.Index(np.cumsum(taken))
         grid = places if taken.dtype == np.float64 else pd.RangeIndex(1, places[-1] + 1)
         freq = "irregular" if grid is places else None
-        names = [str(rows.columns[i]) if rows.columns else i for i in self._columns(rows)[0]]
+        names, of_X = ([str(rows.columns[i]) if rows.columns else i for i in which] for which in self._columns(rows))
         wide = np.full(y.shape[1], WIDEST)
         held = np.zeros(y.shape, dtype=bool)
         for number in range(1, self.max_fits + 1):
             frame = pd.DataFrame(np.where(held, np.nan, y), index=places, columns=names).reindex(grid)
-            given = (frame,) if X is None else (pd.DataFrame(X, index=places).reindex(grid).bfill(), frame)
+            given = (frame,) if X is None else (pd.DataFrame(X, places, of_X).reindex(grid).bfill(), frame)
             try:
                 forecaster = clone(template).set_params(freq=freq).fit(*given)
             except SsmtsError:

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -266,6 +268,7 @@ def test_covariates_explain_and_are_not_judged():
     model = StructuralForecaster("fixed")
     detector = ForecastDetector(model, false_alarm_rate=1e-4, covariates=["temperature"], max_fits=1).fit(X[:300])
     assert np.flatnonzero(detector.predict(X[300:]) == -1).tolist() == [50]
+    np.testing.assert_allclose(detector.forecaster_.coef_["temperature"], -3.0, atol=0.1)
     alone = ForecastDetector(LEVEL, false_alarm_rate=1e-4).fit(X[["load"]][:300])
     assert alone.predict(X[["load"]][300:])[50] == 1, "what the covariate explains hides the fault"
     told = detector.explain(X[300:])
@@ -379,3 +382,21 @@ def test_p_values_come_from_where_they_are_asked_to(calibration):
     told = detector.observe(y[300:])
     nominal = np.log(2 * stats.norm.sf(np.abs(told.deviation[:, 0])))
     assert np.allclose(told.log_p, nominal) == (calibration == "nominal")
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1e-6, 1.0, 1e7]), st.floats(-1e3, 1e3))
+@settings(max_examples=15, deadline=None)
+def test_units_order_and_pieces_of_rows_change_nothing(seed, scale, offset):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((160, 2)) + np.cumsum(rng.normal(0, 0.2, (160, 2)), axis=0)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[rng.random(X.shape) < 0.02] += 20.0
+    detector = ForecastDetector(LEVEL).fit(X[:100])
+    scores = detector.score_samples(X[100:])
+    units = ForecastDetector(LEVEL).fit((X[:100] + offset) * scale)
+    np.testing.assert_allclose(units.score_samples((X[100:] + offset) * scale), scores, rtol=0.02, atol=0.02)
+    turned = ForecastDetector(LEVEL).fit(X[:100, ::-1])
+    np.testing.assert_allclose(turned.score_samples(X[100:, ::-1]), scores, rtol=1e-6, atol=1e-9)
+    cut = int(rng.integers(101, 159))
+    pieces = [detector.update(X[100:cut]), detector.update(X[cut:])]
+    np.testing.assert_allclose(np.concatenate(pieces), scores, rtol=1e-8, atol=1e-10)
