@@ -74,6 +74,24 @@ def check_detector_explains(detector: BaseDetector) -> None:
     close(d.score_samples(after), other.score_samples(after), "states after observe and update", 1e-12)
 
 
+def check_detector_tells_incidents(detector: BaseDetector) -> None:
+    """A sensor that is far off for a while is one incident of that sensor, a silence another; scoring stays pure."""
+    X, later = sensors(), sensors(start=200, seed=2)
+    later.iloc[60:70, 1] += 100.0
+    later.iloc[120:150, 2] = np.nan
+    d = clone(detector).fit(X)
+    scores = d.score_samples(later)
+    found = d.incidents(later)
+    of_it = found[[bool("b" in names) for names in found["sensors"]]]
+    over = of_it[(of_it["start"] <= later.index[69]) & (of_it["last_seen"] >= later.index[60])]
+    assert len(over) == 1, f"10 rows of a sensor far off are {len(over)} incidents"
+    assert over["sensor"].tolist() == ["b"], "the sensor furthest off is not named first"
+    assert over["start"].iloc[0] >= later.index[50], "an incident begins long before its cause"
+    assert found["kind"].tolist().count("dropout") == 1, "a silence is one incident of its own kind"
+    assert len(found) <= 8, f"{len(found)} incidents of two faults"
+    np.testing.assert_array_equal(d.score_samples(later), scores)
+
+
 def check_detector_lives_with_missing_readings(detector: BaseDetector) -> None:
     """Silent sensors are left out of a row's score; a row without any reading is perfectly normal."""
     X = sensors()

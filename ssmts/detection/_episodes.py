@@ -26,6 +26,7 @@ FIELDS = (
     "short",  # short mean of the residuals
     "inside",  # last time at which the short mean was within one of its standard deviations
     "outside",  # readings since then
+    "widened",  # share by which the bound of the short mean is wider than after training
     "run",  # equal readings up to the last one
     "run_start",  # time of the first of them
     "grace",  # readings still to come that open nothing
@@ -58,7 +59,7 @@ FIELDS = (
     "check",  # number of readings at which to look again
 )
 (
-    CENTRE, SCALE_VAR, NOISE_VAR, SEEN, VALUE, RESIDUAL, SHORT, INSIDE, OUTSIDE, RUN, RUN_START, GRACE, BREACHES,
+    CENTRE, SCALE_VAR, NOISE_VAR, SEEN, VALUE, RESIDUAL, SHORT, INSIDE, OUTSIDE, WIDENED, RUN, RUN_START, GRACE, BREACHES,
     QUIET_UNTIL, OPEN, SILENT, BACK_AT, START, CAUSE, LAST, LAST_BREACH, CLEARS, BEFORE, OFF_SINCE, SPEED, N, N_KEPT,
     N_OFF, N_JUMPS, SIGNS, N_FIRST, FIRST_SUM, MOVED, LOG_P, PEAK, PEAK_VALUE, PEAK_EXPECTED, PEAK_SCALE, CHECK,
 ) = range(len(FIELDS))  # fmt: skip
@@ -70,6 +71,10 @@ FAR = 3.0  # standard deviations of noise
 FIRST = 5  # readings whose mean is compared with what was before
 HELD = 0.5  # share of the largest distance at which a sensor still counts as moved
 LEAST_HELD = 2.0  # standard deviations of noise that it must be off for that
+WIDER, WIDEST = (
+    0.5,
+    100.0,
+)  # share by which a sensor that has left its slow range may wander further before it does so again, and most
 CLIP = 2.0  # standard deviations up to which a reading moves the baseline
 CLIPPED_VAR = 0.9205369  # E[min(z^2, 4)] of a normal z
 
@@ -192,7 +197,7 @@ def _reading(
     s[SHORT] = follow(before, r, noise)
     off = max(abs(r), 0.0 if math.isnan(expected) else abs(y - expected))
     breach = breach and off >= limits[0] and s[GRACE] == 0.0
-    w = abs(s[SHORT]) / limits[4]
+    w = abs(s[SHORT]) / (limits[4] * (1.0 + s[WIDENED]))
     s[OUTSIDE] += 1.0
     if w < 1.0:
         s[INSIDE], s[OUTSIDE] = now, 0.0
@@ -279,6 +284,8 @@ def _going_on(
             s[CENTRE] += s[SHORT]
             s[RESIDUAL] -= s[SHORT]
             s[SHORT], s[INSIDE], s[OUTSIDE] = 0.0, now, 0.0
+        if s[CAUSE] == SLOW:
+            s[WIDENED] = min((1.0 + WIDER) * (1.0 + s[WIDENED]) - 1.0, WIDEST)
         s[OPEN], s[BREACHES], s[QUIET_UNTIL] = 0.0, 0.0, s[LAST] + rules.refractory
         return CLOSED
     if s[N] >= s[CHECK]:
@@ -295,6 +302,7 @@ def _adapt(s: Array, r: float, jump: float, pace: float) -> None:
     s[CENTRE] += move
     s[RESIDUAL] -= move
     s[SHORT] -= move
+    s[WIDENED] -= pace * s[WIDENED]
     s[SCALE_VAR] += pace * (min(r * r, CLIP * CLIP * s[SCALE_VAR]) / CLIPPED_VAR - s[SCALE_VAR])
     if jump != 0.0:
         s[NOISE_VAR] += pace * (min(0.5 * jump * jump, CLIP * CLIP * s[NOISE_VAR]) / CLIPPED_VAR - s[NOISE_VAR])

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssmts import IncidentTracker, InnovationDetector, load, save
+from ssmts.base_detector import Explained
 from ssmts.detection.fault_kind import KINDS
+from ssmts.detection.usual import learn
 from ssmts.exceptions import InputError
 
 
@@ -321,3 +323,94 @@ def test_a_saved_detector_finds_the_same(detector, tmp_path):
     rows = faulty(5)
     save(detector, tmp_path / "d.ssmts")
     pd.testing.assert_frame_equal(load(tmp_path / "d.ssmts").incidents(rows), detector.incidents(rows))
+
+
+def obvious(levels, breaches, clears, gap, refractory):
+    """Incidents of one sensor by levels of rows (-1 breach, 0 neither, 1 clear): (start, detected, last seen, closed at or None)."""
+    out, t, quiet = [], 0, -np.inf
+    while t < len(levels):
+        run = levels[t : t + breaches]
+        if t < quiet or run != [-1] * breaches:
+            t += 1
+            continue
+        start, detected = t, t + breaches - 1
+        last, clear, closed = detected, 0, None
+        for now in range(detected + 1, len(levels)):
+            if levels[now] == -1:
+                last, clear = now, 0
+            clear += levels[now] == 1
+            if clear >= clears and now - last >= gap:
+                closed = now
+                break
+        out.append((start, detected, last, closed))
+        if closed is None:
+            break
+        t, quiet = closed + 1, last + refractory
+    return out
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    levels=st.lists(st.sampled_from([-1, 0, 1, 1, 1]), min_size=1, max_size=80),
+    breaches=st.integers(1, 3),
+    clears=st.integers(1, 4),
+    gap=st.integers(0, 6),
+    refractory=st.integers(0, 15),
+)
+def test_opening_and_closing_are_what_the_words_say(levels, breaches, clears, gap, refractory):
+    n = len(levels)
+    usual = learn(np.random.default_rng(0).normal(size=(200, 1)), None)
+    log_p = np.array([{-1: -12.0, 0: -8.0, 1: -1.0}[each] for each in levels])  # alarm below -9.2, clear from -6.9 on
+    flat = np.full((n, 1), float(usual.coef[0, 0]))  # readings that are nowhere off
+    told = Explained(
+        log_p, flat, flat - 3, flat + 3, 0 * flat, 0 * flat + 1, log_p[:, None], np.ones((n, 1), dtype=int)
+    )
+    tracker = IncidentTracker(
+        usual, np.log(1e-4), breaches=breaches, clears=clears, gap=gap, refractory=refractory, merge_sensors=False,
+        missing_after=None, stuck_after=None, slow_level=None,
+    )  # fmt: skip
+    events = tracker.update(told, flat, np.arange(n, dtype=float))
+    at = dict(zip([event.incident.id for event in events if event.change == "closed"],
+                  [t for t, event in zip(tracker.positions, events) if event.change == "closed"]))  # fmt: skip
+    last = {event.incident.id: event.incident for event in events} | {each.id: each for each in tracker.open}
+    found = [(each.start, each.detected, each.last_seen, at.get(each.id)) for each in last.values()]
+    assert found == obvious(levels, breaches, clears, gap, refractory)
+
+
+def test_a_sensor_that_wanders_alerts_ever_less(detector):
+    rng = np.random.default_rng(3)
+    rows = clean(20_000, 3)
+    rows[:, 1] += 0.2 * rng.normal(size=20_000).cumsum()  # goes 28 standard deviations away
+    told = explained(detector, rows)
+    told.log_p[:] = 0.0
+    opened = [t for t, event in _timed(IncidentTracker.of(detector), told, rows) if event.change == "opened"]
+    assert 2 <= len(opened) <= 15  # 100 times as many rows as a lasting change takes to be accepted
+
+
+def _timed(tracker, told, rows):
+    events = tracker.update(told, rows)
+    return zip(tracker.positions, events)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.period_range("2024-01", periods=700, freq="D"),
+        pd.Index(np.arange(700) * 10),
+        pd.date_range("2024", periods=700, freq="h"),
+    ],
+    ids=["periods", "numbers", "stamps"],
+)
+def test_times_are_those_of_the_rows(index):
+    X = pd.DataFrame({"flow": np.random.default_rng(0).normal(size=700)}, index)
+    X.iloc[400:410] += 20.0  # within the training rows
+    X.iloc[600:620] += 20.0
+    detector = InnovationDetector(false_alarm_rate=1e-4).fit(X[:500])
+    later = detector.incidents(X[500:])
+    assert later["start"].tolist() == [index[600]]
+    whole = detector.incidents(X)
+    assert whole["start"].tolist() == [index[400], index[600]]
+    assert (whole["end"] >= [index[409], index[619]]).all()
+    unfinished = detector.incidents(X[500:615])
+    assert unfinished["status"].tolist() == ["alert"]
+    assert unfinished["end"].isna().all()
