@@ -24,8 +24,8 @@ FIELDS = (
     "value",  # the last reading
     "residual",  # its distance from centre and cycle
     "short",  # short mean of the residuals
-    "inside",  # last time at which the short mean was within one of its standard deviations
-    "outside",  # readings since then
+    "left",  # time at which the short mean went further than one of its standard deviations
+    "outside",  # readings since then; 0 within
     "widened",  # share by which the bound of the short mean is wider than after training
     "run",  # equal readings up to the last one
     "run_start",  # time of the first of them
@@ -41,7 +41,7 @@ FIELDS = (
     "last_breach",
     "clears",  # consecutive ones after that
     "before",  # short mean before the episode
-    "off_since",  # last time before it within one standard deviation of the slow range
+    "off_since",  # time at which the short mean went off before
     "speed",  # at which the short mean has gone away since then, a reading
     "n",  # readings of the episode
     "n_kept",  # of them up to the last one that was off
@@ -59,7 +59,7 @@ FIELDS = (
     "check",  # number of readings at which to look again
 )
 (
-    CENTRE, SCALE_VAR, NOISE_VAR, SEEN, VALUE, RESIDUAL, SHORT, INSIDE, OUTSIDE, WIDENED, RUN, RUN_START, GRACE, BREACHES,
+    CENTRE, SCALE_VAR, NOISE_VAR, SEEN, VALUE, RESIDUAL, SHORT, LEFT, OUTSIDE, WIDENED, RUN, RUN_START, GRACE, BREACHES,
     QUIET_UNTIL, OPEN, SILENT, BACK_AT, START, CAUSE, LAST, LAST_BREACH, CLEARS, BEFORE, OFF_SINCE, SPEED, N, N_KEPT,
     N_OFF, N_JUMPS, SIGNS, N_FIRST, FIRST_SUM, MOVED, LOG_P, PEAK, PEAK_VALUE, PEAK_EXPECTED, PEAK_SCALE, CHECK,
 ) = range(len(FIELDS))  # fmt: skip
@@ -164,7 +164,7 @@ def _silence(s: Array, limits: Array, y: float, now: float, muted: bool, rules: 
     A silence that shows only when it is over, because no rows came, has both one after the other.
     """
     if math.isnan(s[SEEN]):
-        s[SEEN] = s[INSIDE] = now
+        s[SEEN] = now
     if s[SILENT] != 1.0 and now - s[SEEN] > limits[1] and not muted:
         merged = s[SILENT] == 2.0
         s[SILENT] = 1.0
@@ -198,9 +198,9 @@ def _reading(
     off = max(abs(r), 0.0 if math.isnan(expected) else abs(y - expected))
     breach = breach and off >= limits[0] and s[GRACE] == 0.0
     w = abs(s[SHORT]) / (limits[4] * (1.0 + s[WIDENED]))
-    s[OUTSIDE] += 1.0
-    if w < 1.0:
-        s[INSIDE], s[OUTSIDE] = now, 0.0
+    s[OUTSIDE] = 0.0 if w < 1.0 else s[OUTSIDE] + 1.0
+    if s[OUTSIDE] == 1.0:
+        s[LEFT] = now
     slow = w >= limits[3] and abs(s[SHORT]) >= limits[0] and s[GRACE] == 0.0
     s[SEEN], s[VALUE], s[RESIDUAL] = now, y, r
     s[GRACE] = max(s[GRACE] - 1.0, 0.0)
@@ -217,7 +217,7 @@ def _reading(
         if s[BREACHES] < rules.breaches:
             return NOTHING
     elif (slow or stuck) and awake:
-        _begin(s, STUCK if stuck else SLOW, s[RUN_START] if stuck else s[INSIDE], r if stuck else 0.0)
+        _begin(s, STUCK if stuck else SLOW, s[RUN_START] if stuck else s[LEFT], r if stuck else 0.0)
         _gather(s, r, y, jump, noise, log_p, False)
     else:
         s[BREACHES] = 0.0
@@ -234,7 +234,7 @@ def _begin(s: Array, cause: float, start: float, before: float) -> None:
     for k in range(START, CHECK):
         s[k] = 0.0
     s[CAUSE], s[START], s[BEFORE], s[CHECK] = cause, start, before, 4.0
-    s[OFF_SINCE], s[SPEED] = s[INSIDE], abs(s[SHORT]) / max(s[OUTSIDE], 1.0)
+    s[OFF_SINCE], s[SPEED] = s[LEFT] if s[OUTSIDE] > 0.0 else start, abs(s[SHORT]) / max(s[OUTSIDE], 1.0)
 
 
 @kernel
@@ -283,7 +283,7 @@ def _going_on(
         if released and (slow or held):  # what has lasted so long is the new normal
             s[CENTRE] += s[SHORT]
             s[RESIDUAL] -= s[SHORT]
-            s[SHORT], s[INSIDE], s[OUTSIDE] = 0.0, now, 0.0
+            s[SHORT], s[OUTSIDE] = 0.0, 0.0
         if s[CAUSE] == SLOW:
             s[WIDENED] = min((1.0 + WIDER) * (1.0 + s[WIDENED]) - 1.0, WIDEST)
         s[OPEN], s[BREACHES], s[QUIET_UNTIL] = 0.0, 0.0, s[LAST] + rules.refractory
