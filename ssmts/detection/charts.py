@@ -25,6 +25,7 @@ from ssmts.detection.robust import GATE, kernel
 
 FINENESS = math.sqrt(2.0)  # ratio of neighbouring windows of the GLR; at worst a fifth of a shift's rows go unused
 UNHEARD = 100  # rows
+ATTAINED = 0.8  # part of the highest score of a chart that a limit may be
 METHODS = CUSUM, GLR, EWMA = ("cusum", "glr", "ewma")
 
 
@@ -160,6 +161,14 @@ def reach(method: str, chart: Chart, score: Array) -> Array:
     # A single reading has the weight w among an average of variance w / (2 - w).
     w = chart.weight if method == EWMA else 1.0
     return np.sqrt(2.0 * score / (w * (2.0 - w)))
+
+
+def within_reach(method: str, chart: Chart, limit: Array) -> Array:
+    """Limits that a shift beyond the gate will pass, whatever its size; averages and windows of bounded readings are bounded."""
+    if method == CUSUM:
+        return limit
+    highest = 0.5 * chart.gate**2 * ((2.0 - chart.weight) / chart.weight if method == EWMA else chart.windows[-1])
+    return np.minimum(limit, ATTAINED * highest)
 
 
 @kernel

@@ -35,8 +35,9 @@ class ShiftDetector(ReleasingDetector):
     weight : float in (0, 1], default 0.1
         EWMA: that of the latest reading. Smaller ones find smaller shifts, later.
     on : {"innovations", "readings"}, default "innovations"
-        What is charted: what a robust local level did not expect, for sensors that drift; or the distance of the readings from
-        median and scale of the training rows, for sensors that have one normal level, whose slow drift is to be found too.
+        What is charted: what a robust local level did not expect, for sensors that drift and for noise that is correlated from row to
+        row; or the distance of the readings from the median of the training rows in units of their scale, for sensors that have one
+        normal level, whose slow drift is to be found too.
     contamination : float in (0, 0.5], default 0.01
         Share of the training rows that are to be in alarm, unless `false_alarm_rate` is given. At most this share of them
         is also taken for outliers and set aside when p-values are calibrated.
@@ -149,6 +150,9 @@ class ShiftDetector(ReleasingDetector):
     ) -> tuple[Surprise, ChartState]:
         told, after = charts.run(self.method, model, state, rows.values, steps, self.patience, full=full)
         return Surprise(told.score, told.expected, told.sd, told.size, told.window.astype(np.int64)), after
+
+    def _limit(self, fitted: dict[str, Any], rows: SensorRows) -> FloatArray:
+        return charts.within_reach(self.method, fitted["model_"], super()._limit(fitted, rows))
 
     def _reach(self, nominal: FloatArray) -> FloatArray:
         return charts.reach(self.method, self.model_, nominal)

@@ -93,6 +93,10 @@ class SurpriseDetector(BaseDetector):
         `steps` are the usual intervals that went by since the row before each. Unless `full`, fields besides `score` may have no rows.
         """
 
+    def _typical(self, model: Any, scores: FloatArray) -> FloatArray:
+        """Scores of training rows that are calibrated by; NaN for those that are known to be of something else."""
+        return scores
+
     def _reach(self, nominal: FloatArray) -> FloatArray:
         """Standard deviations from the expected value at which a reading has a nominal score; for ``-log P(|N(0, 1)| > z)``."""
         reach: FloatArray = np.maximum(-ndtri_exp(-nominal - np.log(2.0)), 0.0)
@@ -104,16 +108,19 @@ class SurpriseDetector(BaseDetector):
         interval = rows.usual_interval
         steps = rows.steps(np.nan, interval)
         model, start = self._learn(rows, steps)
+        return {"interval_": interval, **self._calibrate(model, start, rows, steps)}
+
+    def _calibrate(self, model: Any, start: Any, rows: SensorRows, steps: FloatArray) -> dict[str, Any]:
+        """What is fitted, given the model of the sensors and its state before the first row."""
         surprise, state = self._surprise(model, start, rows, steps, full=False)
         share = float(self.contamination)
         level = self._alarm_share(rows) or share
         stages = Stages.of(self.calibration, rows.values.shape[1])
-        models, states = stages.learn(surprise.score, strangest, share, level)
+        models, states = stages.learn(self._typical(model, surprise.score), strangest, share, level)
         return {
             "model_": model,
             "stages_": stages,
             "calibrations_": models,
-            "interval_": interval,
             "start_": SurpriseState(start, np.nan, states, learning=False),
             "state_": SurpriseState(state, rows.last_stamp, states),
         }

@@ -32,6 +32,7 @@ def slow(z, window, gate=np.inf):
     return np.array(told)
 
 
+@settings(deadline=None)
 @given(st.floats(-25, 2.5), st.integers(1, 200))
 def test_tails_are_those_of_scipy(exponent, dof):
     square = dof * 10.0**exponent
