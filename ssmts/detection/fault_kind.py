@@ -26,7 +26,7 @@ KINDS = ("spike", "level_shift", "drift", "variance_burst", "stuck", "dropout", 
 
 FEW = 3  # readings off that are a spike
 COHERENT = 0.75  # share by which one sign outweighs the other in a shift or a drift
-JUMPING = 0.25  # share of the readings of a burst that are far from the one before
+JUMPING = 0.25  # share of the readings of a burst that are far from the one before; half, on both sides
 SUDDEN = 2.5  # standard deviations of noise between the readings before and the first ones after a shift
 FAST = (
     PACE * STEP / 3
@@ -36,8 +36,8 @@ FAST = (
 def guess(episode: Array) -> str:
     """The kind of fault, one of `KINDS`.
 
-    Readings that repeat a value are stuck. Up to three readings off are a spike. More of them on both sides of what was before, or
-    far from one another, are a variance burst; on one side a level shift if the first of them are, else a drift.
+    Readings that repeat a value are stuck. Up to three readings off are a spike. More of them that are far from one another are a variance
+    burst, the sooner if they lie on both sides of what was before; others a level shift if the first of them are off, else a drift.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def guess(episode: Array) -> str:
         return "stuck"
     n, off, jumps, noise = episode[N_KEPT], episode[N_OFF], episode[N_JUMPS], episode[NOISE_VAR] ** 0.5
     alarm = episode[CAUSE] == ALARM
-    scattered = abs(episode[SIGNS]) < COHERENT * off or jumps > max(FEW, JUMPING * n)
+    coherent = abs(episode[SIGNS]) >= COHERENT * off
+    scattered = jumps > max(FEW, JUMPING * n / (1 if coherent else 2))
     if is_return(episode) and not scattered:
         return "drift"
     if alarm and min(n, off) <= FEW:
