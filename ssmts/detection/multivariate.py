@@ -19,6 +19,7 @@ from . import smoothing as smoothings
 from .calibrators import CALIBRATION, Calibrations, Stages
 from .covariance import Covariance
 from .joint import nominal
+from .local_level import enough
 from .robust_baseline import Baseline, BaselineState
 from .scored import innovation_at
 from .smoothing import Smoothing, SmoothingState
@@ -257,6 +258,7 @@ class JointDetector(BaseDetector):
     def _fit(self, rows: SensorRows) -> dict[str, Any]:
         d = rows.values.shape[1]
         self._check_factors(d)
+        enough(rows.values, [rows.name(i) for i in range(d)])
         interval, share = rows.usual_interval, float(self.contamination)
         steps = rows.steps(np.nan, interval)
         learnt = baselines.fit(rows.values, steps, self.baseline, share)

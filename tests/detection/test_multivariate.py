@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ssmts import JointDetector
-from ssmts.exceptions import InputError
+from ssmts.exceptions import InputError, TooShortError
 
 VARIANTS = [
     {},
@@ -263,3 +263,10 @@ def test_one_sensor():
 def test_settings_that_cannot_be(settings_, what):
     with pytest.raises((InputError, ValueError), match=what):
         JointDetector(**settings_).fit(machine(50))
+
+
+def test_too_few_readings_of_a_sensor():
+    X = stamped(machine(50))
+    X.iloc[2:, 3] = np.nan
+    with pytest.raises(TooShortError, match="'d' has 2 reading"):
+        JointDetector().fit(X)
