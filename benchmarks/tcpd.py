@@ -12,7 +12,7 @@ import harness  # isort: skip  # first: it sets the number of threads
 import numpy as np
 import pandas as pd
 
-from ssmts import ChangePointDetector
+from ssmts import BreakDetector, ChangePointDetector
 from ssmts.detection import baseline, run_lengths
 from ssmts.detection.change_point import _traced
 from ssmts.evaluation.anomaly import change_point_f1, segment_covering
@@ -51,6 +51,40 @@ PUBLISHED = {
     "well_log": (0.7763, 0.7965),
 }
 
+# "default_binseg" of the same files: the highest F1 of the published methods by default.
+BEST_PUBLISHED = {
+    "bank": (0.5095, 0.4000),
+    "brent_spot": (0.6268, 0.4834),
+    "businv": (0.5616, 0.3704),
+    "centralia": (0.5636, 0.9091),
+    "children_per_woman": (0.7983, 0.6175),
+    "co2_canada": (0.6081, 0.6906),
+    "construction": (0.4662, 0.7091),
+    "debt_ireland": (0.6346, 0.7603),
+    "gdp_argentina": (0.6675, 0.8889),
+    "gdp_croatia": (0.6054, 0.5833),
+    "gdp_iran": (0.4773, 0.4915),
+    "gdp_japan": (0.6539, 0.6154),
+    "global_co2": (0.7482, 0.9286),
+    "homeruns": (0.6826, 0.8119),
+    "jfk_passengers": (0.8393, 0.7755),
+    "lga_passengers": (0.4583, 0.4382),
+    "nile": (0.8801, 1.0000),
+    "ozone": (0.6001, 0.6496),
+    "quality_control_1": (0.9924, 1.0000),
+    "quality_control_2": (0.9223, 1.0000),
+    "quality_control_3": (0.9956, 1.0000),
+    "quality_control_4": (0.5176, 0.8727),
+    "quality_control_5": (1.0000, 1.0000),
+    "rail_lines": (0.7864, 0.8462),
+    "seatbelts": (0.7969, 0.6829),
+    "shanghai_license": (0.9197, 0.8679),
+    "unemployment_nl": (0.6692, 0.8764),
+    "us_population": (0.3909, 0.6667),
+    "usd_isk": (0.7348, 0.6565),
+    "well_log": (0.6954, 0.5342),
+}
+
 
 def by_published_settings(x):
     """Changes of the most probable past with the conjugate prior, a = b = k = 1, a run of 100 expected, on z-scores."""
@@ -68,10 +102,17 @@ def by_default(x, method="bocpd"):
     return (ChangePointDetector(method).fit(rows).change_points(rows)["time"] - 1).tolist()
 
 
+def by_breaks(x):
+    """Breaks of level and slope, which look at all rows; outliers are no changes."""
+    found = BreakDetector().fit(x[:, None]).breaks_
+    return sorted(set(found.loc[found["kind"] != "outlier", "time"].tolist()))
+
+
 METHODS = {
     "ssmts, the same settings": by_published_settings,
     "ssmts, default": by_default,
     "ssmts, restarted": lambda x: by_default(x, "restarted"),
+    "ssmts, breaks": by_breaks,
     "nothing found": lambda x: [],
 }
 
@@ -87,17 +128,23 @@ def main():
             found = method(x)
             scores[name].append((segment_covering(people, found, len(x)), change_point_f1(people, found), len(found)))
     published = np.array(list(PUBLISHED.values()))
-    rows = [["ocp (R), as published", *(f"{v:.3f}" for v in published.mean(axis=0)), ""]]
+    best = np.array([BEST_PUBLISHED[series] for series in PUBLISHED])
+    rows = [
+        [f"{name} (R), as published", *(f"{v:.3f}" for v in each.mean(axis=0)), ""]
+        for name, each in (("binseg", best), ("ocp", published))
+    ]
     for name, values in scores.items():
         table = np.array(values)
         rows.append([name, f"{table[:, 0].mean():.3f}", f"{table[:, 1].mean():.3f}", int(table[:, 2].sum())])
     each = [
-        f"{series}: {a:.3f} {b:.3f} published, " + ", ".join(f"{scores[m][k][0]:.3f} {scores[m][k][1]:.3f}" for m in list(METHODS)[:3])
+        f"{series}: {a:.3f} {b:.3f} published, " + ", ".join(f"{scores[m][k][0]:.3f} {scores[m][k][1]:.3f}" for m in list(METHODS)[:4])
         for k, (series, (a, b)) in enumerate(PUBLISHED.items())
     ]  # fmt: skip
     notes = (
         "Means over 30 univariate series, each marked by five people; the last column counts the changes found. The detector's unit is",
-        "the robust scale of the whole series, as the benchmark's is its standard deviation.",
+        "the robust scale of the whole series, as the benchmark's is its standard deviation. Breaks are those of level and slope that",
+        "`BreakDetector` finds with all rows in view, a local linear trend and no season. binseg has the highest F1 of the methods that",
+        "were published with their defaults, on these series; the highest covering, 0.697, has amoc, which finds one change at most.",
         "",
         "Series by series, covering and F1, in the order of the table:",
         "",

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import ssmts
-from ssmts import InnovationDetector, Naive, SeasonalNaive, backtest, cli, load, save
+from ssmts import AutoDetector, InnovationDetector, Naive, SeasonalNaive, backtest, cli, load, save
 from ssmts.cli import _tables
 from ssmts.datasets import load_classic, load_ett, load_nab, make_sensors
 from ssmts.exceptions import InputError
@@ -611,6 +611,17 @@ def test_watch_tells_incidents(call, sensors):
         "sensor"
     ].tolist()
     assert {each["kind"] for each in told} >= {"spike", "dropout"}
+
+
+def test_watch_fits_the_detector_that_is_named(sensors):
+    folder, data = sensors
+    run = ssmts_run("watch", "--detector", "auto", "--fit", folder / "train.csv", "--from", folder / "new.csv")
+    detector = AutoDetector().fit(data[:300].to_numpy())
+    found = np.array([answer["p_value"] for answer in answers(run)], dtype=float)
+    log_p = detector.update(data[300:].to_numpy())
+    seen = ~np.isnan(found)
+    assert seen.sum() > 590
+    np.testing.assert_allclose(found[seen], np.exp(log_p[seen]), rtol=1e-12)
 
 
 def test_watch_interrupted_from_the_keyboard_leaves_with_130():

@@ -10,7 +10,7 @@ from ._types import count, length, port, writable
 __all__ = ["add_watch_arguments"]
 
 WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
-DETECTORS = {"innovation": "InnovationDetector"}
+DETECTORS = {"innovation": "InnovationDetector", "auto": "AutoDetector"}
 INCIDENT_RULES = (
     "breaches", "clears", "clear_factor", "gap", "refractory", "release", "floor", "missing_after", "stuck_after", "slow_level", "grace",
 )  # fmt: skip

@@ -156,9 +156,9 @@ class Stages(NamedTuple):
         """Log p-value of each row, 0 without any reading, and of each sensor alone, and the states after the last row."""
         log_p, _, sensors = self.sensors.run(models.sensors, states.sensors, scores, learning=learning)
         if self.rows is None:
-            return np.nan_to_num(log_p[:, 0], nan=0.0), log_p, Calibrations(sensors)
+            return _seen(log_p[:, 0]), log_p, Calibrations(sensors)
         row, _, rows = self.rows.run(models.rows, states.rows, combine(log_p), learning=learning)
-        return np.nan_to_num(row[:, 0], nan=0.0), log_p, Calibrations(sensors, rows)
+        return _seen(row[:, 0]), log_p, Calibrations(sensors, rows)
 
     def reach(
         self,
@@ -179,3 +179,8 @@ class Stages(NamedTuple):
             log_p = self.sensors.run(models.sensors, states.sensors, scores, learning=learning)[0]
             at = alone(self.rows.run(models.rows, states.rows, combine(log_p), at, learning=learning)[1][:, 0])
         return self.sensors.run(models.sensors, states.sensors, scores, at, learning=learning)[1]
+
+
+def _seen(log_p: FloatArray) -> FloatArray:
+    """Log p-values with 0 for NaN; several times as fast as `numpy.nan_to_num` for a single row."""
+    return np.where(np.isnan(log_p), 0.0, log_p)
