@@ -49,3 +49,12 @@ def test_the_page_on_detectors_runs():
     assert names["alarms"].tolist() == [100, *range(300, 310)]
     assert names["scores"].shape == (48,)
     assert names["breaks"]["time"].astype(str).tolist() == ["1899"]
+
+
+def test_the_page_on_incidents_runs():
+    names = ran("incidents.md")
+    table, calm = names["table"], names["calm"]
+    assert list(zip(table["sensor"], table["kind"])) == list(zip(names["faults"]["sensor"], names["faults"]["kind"]))
+    assert calm["kind"].tolist() == ["level_shift", "drift", "dropout"]
+    assert [key for change, key in names["told"] if change == "opened"] == table.sort_values("detected")["id"].tolist()
+    assert {key for change, key in names["told"] if change == "closed"} == set(table["id"])
