@@ -71,8 +71,8 @@ class Departures(NamedTuple):
         Of the readings, NaN where nothing was read; and of the average of the last ones, in standard deviations of its own.
     n_seen : (n_times,)
         Sensors that were read, averaged like the rows.
-    expected, before, sd : (n_times, n_sensors)
-        Baselines; what earlier rows contribute to the average; its standard deviation. Without rows unless asked for.
+    expected, sd : (n_times, n_sensors)
+        Baselines, and the standard deviation of the average. Without rows unless asked for.
     newest, weight : (n_times, 1)
         Share of the row in the average, and the sum of squared shares.
     """
@@ -81,7 +81,6 @@ class Departures(NamedTuple):
     departure: FloatArray
     n_seen: Any
     expected: FloatArray
-    before: FloatArray
     sd: FloatArray
     newest: FloatArray
     weight: FloatArray
@@ -156,7 +155,7 @@ class JointDetector(BaseDetector):
     Stamps may be irregular: weights of rows fade with the time that goes by, in units of the median interval of the training rows,
     and the variance of a departure follows the rows that it holds. A sensor that is silent is left out of the distance of a
     row; where rows are averaged it is taken to read what the others say of it, so that neither silence nor its end is an
-    anomaly. The lower and upper bounds of `explain` are those of the new reading, given the ones before.
+    anomaly. The lower and upper bounds of `explain` are those of one reading with nothing strange before it.
 
     Examples
     --------
@@ -363,13 +362,13 @@ class JointDetector(BaseDetector):
         return part
 
     def _range(self, state: JointState, seen: Departures) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the readings outside of which a sensor alone would reach the alarm level, given its readings before."""
+        """Bounds of the readings outside of which one alone would reach the alarm level, with nothing strange before it."""
         known, surprises = (self.calibrations_.sensors, state.calibrations.sensors), nominal(seen.read)
         at = np.full(len(surprises), self.offset_)
         limit = self.stages_.sensors.run(*known, surprises, at, learning=state.learning)[1]
         reach = innovation_at(limit) * seen.sd
         scale = self.model_.baseline.scale / seen.newest
-        return seen.expected + (-reach - seen.before) * scale, seen.expected + (reach - seen.before) * scale
+        return seen.expected - reach * scale, seen.expected + reach * scale
 
 
 def _departures(
@@ -381,9 +380,7 @@ def _departures(
     if model.smoothing is None:
         ones = np.ones((len(steps), 1))
         n_seen = np.count_nonzero(~np.isnan(found.z), axis=1)
-        seen = Departures(
-            found.z, found.z, n_seen, found.expected, 0 * found.expected, 1 + 0 * found.expected, ones, ones
-        )
+        seen = Departures(found.z, found.z, n_seen, found.expected, np.ones(found.expected.shape), ones, ones)
         return seen, after
     averages, moved = smoothings.run(model.smoothing, state.averages, found, steps, full=full)
     seen = Departures(
@@ -391,7 +388,6 @@ def _departures(
         averages.departure,
         averages.n_seen,
         found.expected,
-        averages.before,
         averages.sd,
         averages.newest[:, None],
         averages.weight[:, None],

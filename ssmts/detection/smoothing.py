@@ -71,15 +71,14 @@ class Averages(NamedTuple):
         Sensors that were read, averaged like the rows.
     newest, weight : (n_times,)
         Share of the row in the average, and the sum of squared shares.
-    before, sd : (n_times, n_sensors)
-        What earlier rows contribute, and the standard deviation of the average; without rows unless asked for.
+    sd : (n_times, n_sensors)
+        Standard deviation of the average; without rows unless asked for.
     """
 
     departure: Array
     n_seen: Array
     newest: Array
     weight: Array
-    before: Array
     sd: Array
 
 
@@ -126,11 +125,11 @@ def run(
     seen : Deviations
     steps : (n_times,)
     full : bool, default False
-        Whether to keep `before` and `sd`.
+        Whether to keep `sd`.
     """
     n, d = seen.z.shape
     kept = n if full else 0
-    out = Averages(np.empty((n, d)), np.empty(n), np.empty(n), np.empty(n), np.empty((kept, d)), np.empty((kept, d)))
+    out = Averages(np.empty((n, d)), np.empty(n), np.empty(n), np.empty(n), np.empty((kept, d)))
     moved = SmoothingState(state.mean.copy(), state.sums.copy())
     _run(*smoothing, *moved, seen.z, seen.anew, steps, *out)
     return out, moved
@@ -139,9 +138,9 @@ def run(
 @kernel
 def _run(
     decay: float, persistence: Array, correlation: Array, precision: Array, mean: Array, sums: Array,
-    z: Array, anew: Any, steps: Array, departure: Array, n_seen: Array, newest: Array, weight: Array, before: Array, sds: Array,
+    z: Array, anew: Any, steps: Array, departure: Array, n_seen: Array, newest: Array, weight: Array, sds: Array,
 ) -> None:  # fmt: skip
-    full = before.shape[0] > 0
+    full = sds.shape[0] > 0
     d = z.shape[1]
     filled, block = np.empty(d), np.empty((d, d))
     for t in range(z.shape[0]):
@@ -155,7 +154,7 @@ def _run(
         for i in range(d):
             sd = math.sqrt(max(persistence[i] + (1.0 - persistence[i]) * w, LEAST_VARIANCE * w))
             if full:
-                before[t, i], sds[t, i] = (1.0 - a) * mean[i], sd
+                sds[t, i] = sd
             if m == 0:
                 departure[t, i] = np.nan
                 continue
