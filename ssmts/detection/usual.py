@@ -22,7 +22,11 @@ __all__ = ["Usual", "clock", "learn"]
 
 HARMONICS = 2  # of the cycle: its shape, and no more than two days of rows can tell
 DAY = 86400.0
-MOST_ROWS = 20_000  # the last ones are learnt from
+MOST_ROWS, FEWEST_ROWS, BUDGET = (
+    20_000,
+    2000,
+    1_000_000,
+)  # of the last rows learnt from, by the number of readings in them
 BLOCKS = 4  # of consecutive rows: the range is that of residuals in a block that the fit has not seen
 WORTH = 0.9  # a cycle is kept if it brings the scale of such residuals below this share
 PACE = 0.25  # weight of a reading in the short mean
@@ -96,7 +100,7 @@ def learn(values: Array, index: pd.Index | None, season: Any = "auto") -> Usual:
     InputError
         A cycle of no positive length.
     """
-    start = max(len(values) - MOST_ROWS, 0)
+    start = max(len(values) - max(min(BUDGET // values.shape[1], MOST_ROWS), FEWEST_ROWS), 0)
     times = clock(index, len(values))[start:]
     values = np.ascontiguousarray(values[start:])
     steps = np.diff(times)
