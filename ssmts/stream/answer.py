@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple
 
-__all__ = ["Answer", "json_line"]
+__all__ = ["Answer", "json_line", "json_lines"]
+
+_fast_dumps: Callable[[Any], bytes] | None
+try:
+    from orjson import dumps as _fast_dumps
+except ImportError:
+    _fast_dumps = None
 
 
 class Answer(NamedTuple):
@@ -55,16 +62,40 @@ def json_line(answer: Answer) -> str:
     >>> print(json_line(Answer("08:00", sensor="flow", observed=1.5, status="warming")))
     {"time":"08:00","p_value":null,"alert":false,"sensor":"flow","observed":1.5,"expected":null,"lower":null,"upper":null,"status":"warming","incident":null}
     """
-    time, p_value, alert, sensor, *range_, status, incident, key = answer
-    observed, expected, lower, upper = map(_number, range_)
-    end = "" if key is None else f',"key":{json.dumps(key)}'
-    return (
-        f'{{"time":{_quoted(time) if type(time) is str else json.dumps(time)},"p_value":{_number(p_value)},'
-        f'"alert":{"true" if alert else "false"},"sensor":{"null" if sensor is None else _quoted(sensor)},'
-        f'"observed":{observed},"expected":{expected},"lower":{lower},"upper":{upper},"status":"{status}",'
-        f'"incident":{"null" if incident is None else _quoted(incident)}{end}}}'
-    )
+    return json_lines([answer])[0]
 
 
-def _number(value: float) -> str:
-    return repr(value) if value - value == 0.0 else "null"  # the difference is NaN for NaN and infinities
+def json_lines(answers: Sequence[Answer]) -> list[str]:
+    """Answers as JSON objects, field by field: numbers of a field are written together, which takes a fraction of the time."""
+    if not answers:
+        return []
+    times, p_values, alerts, sensors, observed, expected, lower, upper, statuses, incidents, keys = zip(*answers)
+    numbers = map(_numbers, (p_values, observed, expected, lower, upper))
+    names = {name: "null" if name is None else _quoted(name) for name in {*sensors, *incidents}}
+    return [
+        f'{{"time":{_quoted(time) if type(time) is str else _plain(time)},"p_value":{p_value},"alert":{_TRUTH[alert]},'
+        f'"sensor":{names[sensor]},"observed":{value},"expected":{mid},"lower":{low},"upper":{high},"status":"{status}",'
+        f'"incident":{names[incident]}{"}" if key is None else _ended(key)}'
+        for time, alert, sensor, status, incident, key, p_value, value, mid, low, high in zip(
+            times, alerts, sensors, statuses, incidents, keys, *numbers
+        )
+    ]
+
+
+_TRUTH = ("false", "true")
+
+
+def _numbers(values: Sequence[float]) -> list[str]:
+    """Numbers as JSON, null where not finite; orjson writes 1e-05 as 0.00001, which reads the same."""
+    if _fast_dumps is not None:
+        text: str = _fast_dumps(values).decode()
+        return text[1:-1].split(",")
+    return [repr(value) if value - value == 0.0 else "null" for value in values]  # the difference is NaN for infinities
+
+
+def _plain(time: Any) -> str:
+    return repr(time) if type(time) is int else json.dumps(time)
+
+
+def _ended(key: int | str) -> str:
+    return f',"key":{key}}}' if type(key) is int else f',"key":{json.dumps(key)}}}'

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
 
-from .answer import Answer, json_line
+from .answer import Answer, json_lines
 from .incidents import News, incident_line
 
-__all__ = ["OUTPUTS", "Record", "chosen", "record_line"]
+__all__ = ["OUTPUTS", "Record", "chosen", "record_lines"]
 
 Record = Answer | News
 OUTPUTS = ("readings", "incidents", "both")
@@ -28,6 +30,10 @@ def chosen(output: str, answers: Sequence[Answer], happened: Sequence[tuple[int,
     return [*records, *answers[done:]]
 
 
-def record_line(record: Record) -> str:
-    """A record as a JSON object in ASCII."""
-    return json_line(record) if type(record) is Answer else incident_line(record)  # type: ignore[arg-type]
+def record_lines(records: Sequence[Record]) -> list[str]:
+    """Records as JSON objects in ASCII."""
+    lines: list[str] = []
+    for kind, some in groupby(records, type):
+        each: list[Any] = list(some)
+        lines += json_lines(each) if kind is Answer else [incident_line(news) for news in each]
+    return lines

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ssmts import InnovationDetector
 from ssmts.stream import Reading, Watch
 from ssmts.stream.incidents import incident_line, learn_usual
-from ssmts.stream.records import chosen, record_line
+from ssmts.stream.records import chosen, record_lines
 
 RNG = np.random.default_rng(3)
 N = 900
@@ -41,7 +41,7 @@ def lines(items, cuts=(), again=False, make=watch):
     one, found = make(), []
     for a, b in pairwise([0, *sorted(cuts), len(items)]):
         answers = one.answer(items[a:b])
-        found += [record_line(record) for record in chosen("both", answers, one.happened)]
+        found += record_lines(chosen("both", answers, one.happened))
         if again:
             state, one = one.state(), make()
             one.go_on(state)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmts.stream import Answer, JsonLines
-from ssmts.stream.sinks import json_line
+from ssmts.stream import answer as answer_module
+from ssmts.stream.answer import json_line, json_lines
 
 NUMBER = st.floats()
 TIME = st.one_of(st.none(), st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -46,6 +47,17 @@ def test_a_line_holds_the_answer_exactly(time, p_value, alert, sensor, observed,
     for name, value in wanted.items():
         missing = name != "time" and isinstance(value, float) and not math.isfinite(value)
         assert found[name] == (None if missing else value)
+
+
+def test_lines_hold_the_same_without_orjson(monkeypatch):
+    numbers = [0.0, -0.0, 1e-300, 1e300, 1e-5, 1e16, 0.1, 1 / 3, math.nan, math.inf, -math.inf, 5e-324]
+    answers = [Answer(i, x, False, "a", x, x, x, x, "ok", None, str(i)) for i, x in enumerate(numbers)]
+    with_it = json_lines(answers)
+    monkeypatch.setattr(answer_module, "_fast_dumps", None)
+    without = json_lines(answers)
+    assert list(map(json.loads, with_it)) == list(map(json.loads, without))
+    assert json_lines([]) == []
+    assert [json_lines([each])[0] for each in answers] == without
 
 
 def test_a_block_is_written_at_once_and_flushed():

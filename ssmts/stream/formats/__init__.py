@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...exceptions import InputError
@@ -106,6 +106,26 @@ class LineParser:
             self.bad += 1
             return BadLine(place, str(error))
         return Reading(place, time, values) if self._parser.sensors is not None else Part(place, time, values)  # type: ignore[arg-type]
+
+    def items(self, lines: Iterable[bytes | None]) -> list[Item]:
+        """What lines say; the same as `item` for one after the other, in less time for most."""
+        found: list[Item] = []
+        new = tuple.__new__  # half the price of a call of the class
+        for line in lines:
+            if self._parser is not None and line and not line.isspace():
+                try:
+                    time, values = self._parser.parse(line)
+                except Bad:
+                    pass  # is said below
+                else:
+                    self.lines += 1
+                    kind: Any = Part if self._parser.sensors is None else Reading
+                    found.append(new(kind, (self.lines, time, values)))
+                    continue
+            item = self.item(line)
+            if item is not None:
+                found.append(item)
+        return found
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on with the next line."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from ._values import TIME_NAMES, Bad, json_number, json_time, listed, refuse_infinite, text_of, time_name
@@ -62,7 +61,8 @@ class WideJson:
             refuse_infinite(self.sensors, values)
             if all(map(math.isnan, values)) and not any(name in found for name in self.sensors):
                 raise Bad(f"the object has none of the fields {listed(self.sensors)}")
-        return json_time(found.get(self.time)), values
+        time = found.get(self.time)
+        return time if type(time) is int or type(time) is str else json_time(time), values
 
     def _sensors_of(self, found: dict[str, Any]) -> tuple[str, ...]:
         time = self.time or time_name(found)
@@ -117,19 +117,18 @@ class LongJson:
 
 
 def json_object(line: bytes) -> dict[str, Any]:
-    """The object that a line holds."""
+    """The object that a line holds; NaN and the like, which only the standard library reads, are slow."""
     try:
+        found = _loads(line) if _fast_loads is None else _fast_loads(line)
+    except (ValueError, RecursionError):
         found = _loads(line)
-    except (ValueError, RecursionError) as error:
-        raise Bad(f"not JSON: {error}") from error
     if type(found) is not dict:
         raise Bad(f"no JSON object but {type(found).__name__}")
     return found
 
 
 def _loads(line: bytes) -> Any:
-    """Read JSON; NaN and the like, which only the standard library reads, are slow."""
-    if _fast_loads is not None:
-        with suppress(ValueError):
-            return _fast_loads(line)
-    return json.loads(text_of(line))
+    try:
+        return json.loads(text_of(line))
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"not JSON: {error}") from error

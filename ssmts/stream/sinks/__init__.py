@@ -1,7 +1,7 @@
 """Sinks of answers, one class each: lines, files, MQTT, Kafka, webhooks."""
 
 from ..answer import json_line
-from ..records import record_line
+from ..records import record_lines
 from ._sink import Several, Sink, Undelivered
 from .kafka import KafkaSink
 from .lines import JsonFile, JsonLines
@@ -18,5 +18,5 @@ __all__ = [
     "Undelivered",
     "Webhook",
     "json_line",
-    "record_line",
+    "record_lines",
 ]

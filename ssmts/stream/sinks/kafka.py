@@ -10,7 +10,7 @@ from ..address import Address, Tls
 from ..answer import Answer
 from ..bell import Bell
 from ..kafka_client import kafka_settings
-from ..records import Record, record_line
+from ..records import Record, record_lines
 from ._sink import Sink, Undelivered
 
 __all__ = ["KafkaSink"]
@@ -49,14 +49,12 @@ class KafkaSink(Sink):
         self._producer = kafka.Producer(own | common)
 
     def send(self, records: Sequence[Record]) -> None:
-        for record in records:
+        for record, line in zip(records, record_lines(records)):
             sensor = record.sensor if isinstance(record, Answer) else record.incident["sensor"]
             key = None if sensor is None else str(sensor).encode()
             while True:
                 try:
-                    self._producer.produce(
-                        self._address.topic, record_line(record).encode(), key, on_delivery=self._delivered
-                    )
+                    self._producer.produce(self._address.topic, line.encode(), key, on_delivery=self._delivered)
                     break
                 except BufferError:  # back-pressure: its queue is full
                     self._producer.poll(0.1)

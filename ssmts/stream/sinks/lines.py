@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from ...exceptions import InputError
-from ..records import Record, record_line
+from ..records import Record, record_lines
 from ._sink import Sink
 
 __all__ = ["JsonFile", "JsonLines"]
@@ -25,7 +25,7 @@ class JsonLines(Sink):
         self.file = file
 
     def send(self, records: Sequence[Record]) -> None:
-        self.file.write("".join([record_line(record) + "\n" for record in records]).encode("ascii"))
+        self.file.write("".join([line + "\n" for line in record_lines(records)]).encode("ascii"))
         self.file.flush()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..address import Address, Tls
 from ..bell import Bell
 from ..mqtt_client import mqtt_client
-from ..records import Record, record_line
+from ..records import Record, record_lines
 from ._sink import Sink, Undelivered
 
 __all__ = ["MqttSink"]
@@ -62,7 +62,7 @@ class MqttSink(Sink):
 
     def send(self, records: Sequence[Record]) -> None:
         for start in range(0, len(records), LINES):
-            payload = "\n".join([record_line(record) for record in records[start : start + LINES]])
+            payload = "\n".join(record_lines(records[start : start + LINES]))
             with self._change:
                 self._sent += 1
             self._client.publish(self._address.topic, payload.encode(), qos=1)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..answer import Answer
 from ..incidents import News
-from ..records import Record, record_line
+from ..records import Record, record_lines
 from ._sink import Sink
 
 __all__ = ["Webhook"]
@@ -69,7 +69,7 @@ class Webhook(Sink):
         else:
             records = [answer for answer in answers if answer.alert]
         for record in records:
-            self._put(str(record.key), record_line(record))
+            self._put(str(record.key), record_lines([record])[0])
 
     def state(self) -> Any:
         with self._change:

@@ -109,9 +109,8 @@ class LineSource:
         return self._parser.appeared()
 
     def __iter__(self) -> Iterator[list[Item]]:
-        parse = self._parser.item
         for lines in self._arrived():
-            items = [item for line in lines if (item := parse(line)) is not None]
+            items = self._parser.items(lines)
             if items or not lines:
                 yield items
 
