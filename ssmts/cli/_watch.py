@@ -137,8 +137,8 @@ def _detector(options: argparse.Namespace) -> Any:
 
 
 def _keys(options: argparse.Namespace) -> bool:
-    """Whether answers need keys: where one may be sent twice."""
-    return any("://" in each for each in options.to or ())
+    """Whether answers need keys: where one may come or be sent twice."""
+    return any("://" in each for each in [options.source or "", *(options.to or ())])
 
 
 def _of_model(options: argparse.Namespace, more: dict[str, Any]) -> Watch:

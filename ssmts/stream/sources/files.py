@@ -73,8 +73,7 @@ class FollowedFile:
             if data := self._more():
                 return data
             cut = not self._ended
-            self._open_next()
-            return b"\n" if cut else Mark.IDLE
+            return b"\n" if self._open_next() and cut else Mark.IDLE
         return None if self._bell.wait(seconds=POLL) else Mark.IDLE
 
     def position(self, unread: int = 0) -> dict[str, Any]:
@@ -123,30 +122,49 @@ class FollowedFile:
     def _replaced(self) -> bool:
         if self._next:
             return True
-        try:
-            now = os.stat(self.path)
-        except FileNotFoundError:  # renamed, and the new one is still to come
+        now, mine = _number(self.path), _number(self._fd)
+        if now is None or now == mine:  # renamed, and the new one is still to come; or still the same
             return False
-        mine = os.fstat(self._fd)
-        return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
+        called = next((each for each in _siblings(self.path) if _number(each) == mine), None)
+        self._next = [] if called is None else _newer(self.path, called)  # there may have been several rotations
+        return True
 
-    def _open_next(self) -> None:
+    def _open_next(self) -> bool:
+        """Go over to the next file, unless it is gone again."""
+        path = self._next.pop(0) if self._next else self.path
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
         os.close(self._fd)
-        self._fd = os.open(self._next.pop(0) if self._next else self.path, os.O_RDONLY)
+        self._fd = descriptor
         self._offset, self._ended, self._head = 0, True, b""
+        return True
 
     def _find(self, position: dict[str, Any]) -> str | None:
         """The file of a position: by its number and beginning, else, as where it was copied, by its beginning alone."""
         alike = []
         for path in [self.path, *_siblings(self.path)]:
-            with open(path, "rb") as file:
-                about = os.fstat(file.fileno())
-                if about.st_size < position["offset"] or _digest(file.read(position["head_size"])) != position["head"]:
-                    continue
-                if (about.st_dev, about.st_ino) == (position["device"], position["inode"]):
-                    return path
-                alike.append(path)
+            try:
+                with open(path, "rb") as file:
+                    size, head = os.fstat(file.fileno()).st_size, _digest(file.read(position["head_size"]))
+            except FileNotFoundError:
+                continue
+            if size < position["offset"] or head != position["head"]:
+                continue
+            if _number(path) == (position["device"], position["inode"]):
+                return path
+            alike.append(path)
         return alike[0] if alike else None
+
+
+def _number(file: str | int) -> tuple[int, int] | None:
+    """Device and number of a file; None if it is gone."""
+    try:
+        about = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def _siblings(path: str) -> list[str]:
