@@ -6,6 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssmts import InnovationDetector
+from ssmts.cli import parser
+from ssmts.cli._watch_arguments import DETECTORS
+from ssmts.stream import Arrange, Notes, Watch
+from ssmts.stream.figures import figures
+
 
 def ran(name):
     """Names of a page once its examples have run."""
@@ -58,3 +64,25 @@ def test_the_page_on_incidents_runs():
     assert calm["kind"].tolist() == ["level_shift", "drift", "dropout"]
     assert [key for change, key in names["told"] if change == "opened"] == table.sort_values("detected")["id"].tolist()
     assert {key for change, key in names["told"] if change == "closed"} == set(table["id"])
+
+
+def test_the_page_on_watching_runs():
+    names = ran("watch.md")
+    assert len(names["said"]) == 900 + len(names["news"])
+    assert [(each["change"], each["sensor"], each["start"]) for each in names["news"][:1]] == [("opened", "flow", 700)]
+    assert names["watch"].opened == sum(each["change"] == "opened" for each in names["news"])
+
+
+def test_the_page_on_watching_names_what_there_is(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "watch.md").read_text()
+    watch = Watch(InnovationDetector(), warmup=10)
+    source = type("Source", (), {"lines": 0, "bad": 0})
+    notes = Notes(print)
+    for figure in figures(source, Arrange(notes), watch, notes, None):
+        assert figure.name in page
+    with pytest.raises(SystemExit):
+        parser().parse_args(["watch", "--help"])
+    help = capsys.readouterr().out
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)):
+        assert option in help, option
+    assert all(name in page for name in DETECTORS)

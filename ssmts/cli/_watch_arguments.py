@@ -10,7 +10,14 @@ from ._types import count, length, port, writable
 __all__ = ["add_watch_arguments"]
 
 WARMUP = 500  # readings, by which the tail of the default false-alarm rate can be told
-DETECTORS = {"innovation": "InnovationDetector", "auto": "AutoDetector"}
+DETECTORS = {
+    "innovation": "InnovationDetector",
+    "auto": "AutoDetector",
+    "shift": "ShiftDetector",
+    "spread": "SpreadDetector",
+    "changepoint": "ChangePointDetector",
+    "joint": "JointDetector",
+}
 INCIDENT_RULES = (
     "breaches", "clears", "clear_factor", "gap", "refractory", "release", "floor", "missing_after", "stuck_after", "slow_level", "grace",
 )  # fmt: skip
@@ -165,7 +172,10 @@ def _add_detector(command: Any, add_alarm: Any) -> None:
         "--warmup", type=count, default=WARMUP, metavar="N", help=f"learn from the first N readings; default: {WARMUP}"
     )
     group.add_argument(
-        "--detector", choices=tuple(DETECTORS), default="innovation", help="what is fitted; default: innovation"
+        "--detector",
+        choices=tuple(DETECTORS),
+        default="innovation",
+        help="what is fitted, the class of that name in ssmts; default: innovation, the fastest",
     )
     add_alarm(group)
     group.add_argument(

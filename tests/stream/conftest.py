@@ -4,29 +4,29 @@ import subprocess
 import sys
 
 import pytest
+from made_processes import PIPE, Nursery
 
-PIPE = subprocess.PIPE
+
+@pytest.fixture(scope="session")
+def nursery():
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
 
 
 @pytest.fixture
-def watch():
+def watch(nursery):
     """Start ``ssmts watch``; what still runs at the end of the test is killed."""
     running = []
 
-    def start(*arguments, **options):
-        command = [sys.executable, "-m", "ssmts", "watch", *map(str, arguments)]
-        process = subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, "stdout": PIPE, "stderr": PIPE} | options)
+    def start(*arguments, stdin=subprocess.DEVNULL):
+        process = nursery.start(["watch", *arguments], stdin)
         running.append(process)
         return process
 
     yield start
     for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
+        process.close()
 
 
 @pytest.fixture
@@ -34,8 +34,12 @@ def finished(watch):
     """Run ``ssmts watch`` to its end: exit code, lines of standard output, text of standard error."""
 
     def run(*arguments, input=None, **options):
-        process = watch(*arguments, stdin=PIPE if input is not None else subprocess.DEVNULL, **options)
+        if options:  # such as need an interpreter of their own
+            command = [sys.executable, "-m", "ssmts", "watch", *map(str, arguments)]
+            done = subprocess.run(command, input=input, capture_output=True, timeout=120, **options)
+            return done.returncode, done.stdout.splitlines(), done.stderr.decode()
+        process = watch(*arguments, stdin=PIPE if input is not None else subprocess.DEVNULL)
         out, err = process.communicate(input, timeout=120)
-        return process.returncode, (out or b"").splitlines(), (err or b"").decode()
+        return process.returncode, out.splitlines(), err.decode()
 
     return run

@@ -174,17 +174,16 @@ class MqttSource(MessageSource):
             if not self._connected:  # a wrong password or version stays wrong
                 self._refused = str(reason)
             return
-        if self._lost:
-            self._note("connection", f"{self._address} is there again")
         self._connected, self._lost = True, False
         client.subscribe(self._address.topic, qos=1)
 
     def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Any, properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
             self._refused = f"{self._address.topic}: {reasons[0]}"
-        elif not self._subscribed:
+        else:
+            again = "again " if self._subscribed else ""
             self._subscribed = True
-            self._note("started", f"subscribed to {self._address}")
+            self._note("started", f"{again}subscribed to {self._address}")
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if self._connected and not self._lost:
