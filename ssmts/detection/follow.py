@@ -18,7 +18,7 @@ from ssmts.detection.robust import LARGEST
 from ssmts.exceptions import InputError
 from ssmts.panel import SeriesRows
 
-LONGEST = 512  # rows that are asked for at once
+LONGEST, SILENT = 512, 65536  # rows that are asked for, and missing rows that are learnt, at once
 SWEEPS = 50  # rounds in which the readings that a pass over the training rows holds back may change
 
 
@@ -125,8 +125,9 @@ class _Way:
         grid = self.forecaster.form_.axis.regular
         while t < len(y):
             if grid and taken[t] > 1:
-                silent = np.full((int(taken[t]) - 1, y.shape[1]), np.nan)
-                self._learn(silent, None if X is None else np.repeat(X[t : t + 1], len(silent), axis=0))
+                for passed in range(1, int(taken[t]), SILENT):  # a sensor may come back after a year
+                    silent = np.full((min(SILENT, int(taken[t]) - passed), y.shape[1]), np.nan)
+                    self._learn(silent, None if X is None else np.repeat(X[t : t + 1], len(silent), axis=0))
             stop = t + 1 + int(np.argmax(np.append(taken[t + 1 : t + size] > 1, True)))
             rows = slice(t, stop)
             done = self._block(rows, target, broken, X, z) if size > 1 else 0

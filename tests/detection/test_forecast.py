@@ -231,6 +231,19 @@ def test_a_gap_is_as_many_missing_rows():
     np.testing.assert_allclose(detector.score_samples(gone), whole[gone.index], rtol=1e-8)
 
 
+def test_a_sensor_comes_back_after_a_year():
+    X = sensors()[["a"]]
+    detector = ForecastDetector(SEASON).fit(X[:200])
+    back = X[200:].copy()
+    back.index = back.index + pd.Timedelta(days=365)
+    at_once = detector.score_samples(back)
+    assert np.isfinite(at_once).all()
+    assert detector.predict(back)[0] == 1, "the return of a silent sensor is an alarm"
+    long = X[200:].copy()
+    long.index = long.index + pd.Timedelta(hours=10 * 65536)
+    assert np.isfinite(detector.score_samples(long)).all()
+
+
 def test_a_model_in_continuous_time_takes_stamps_as_they_are():
     rng = np.random.default_rng(6)
     at = np.cumsum(rng.uniform(0.2, 3.0, 260))
