@@ -15,29 +15,29 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 RESULTS = Path(__file__).parent / "results"
 
 
-def seconds(call, repeats=7, at_least=0.05):
+def seconds(call, repeats=7, at_least=0.05, clock=time.perf_counter):
     """Median and range of the seconds a call takes, after one uncounted call; each sample is a loop of at least `at_least` seconds."""
     call()
-    start = time.perf_counter()
+    start = clock()
     call()
-    loops = max(1, int(at_least / max(time.perf_counter() - start, 1e-9)))
+    loops = max(1, int(at_least / max(clock() - start, 1e-9)))
     samples = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         for _ in range(loops):
             call()
-        samples.append((time.perf_counter() - start) / loops)
+        samples.append((clock() - start) / loops)
     return statistics.median(samples), min(samples), max(samples)
 
 
-def interleaved(calls, repeats=7, at_least=0.05):
+def interleaved(calls, repeats=7, at_least=0.05, clock=time.perf_counter):
     """`seconds` of several calls taken in turn, so that a drift of the machine's speed meets all of them alike."""
     samples = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(repeats):
         for name, call in calls.items():
-            samples[name].append(seconds(call, repeats=1, at_least=at_least)[0])
+            samples[name].append(seconds(call, repeats=1, at_least=at_least, clock=clock)[0])
     return {name: (statistics.median(s), min(s), max(s)) for name, s in samples.items()}
 
 

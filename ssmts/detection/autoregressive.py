@@ -206,7 +206,8 @@ def run(
     full : bool, default False
         Whether to keep `expected` and `sd` too; otherwise they have no rows.
     """
-    y = np.require(y, requirements=["C", "W"])  # one compiled kernel for every kind of array
+    if type(y) is not np.ndarray or not y.flags.carray:  # one compiled kernel for every kind of array
+        y = np.require(y, requirements=["C", "W"])
     n, d = y.shape
     kept = n if full else 0
     out = Innovations(np.empty((kept, d)), np.empty((kept, d)), np.empty((n, d)))

@@ -19,7 +19,7 @@ def moves(steps: Array, lead: float) -> tuple[Index, float]:
     lead : float
         How many intervals the model is ahead of the clock.
     """
-    if lead == 0.0 and (steps == 1.0).all():
+    if lead == 0.0 and steps[0] == 1.0 and (len(steps) == 1 or (steps == 1.0).all()):
         return np.ones(len(steps), dtype=np.int64), 0.0
     whole = []
     for gap in steps:
