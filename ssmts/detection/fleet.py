@@ -53,7 +53,7 @@ class FleetDetector(ScoredDetector):
         X : DataFrame, Series or array of shape (n_times, n_sensors)
             Rows after the last one learnt.
         p_values : bool, default True
-            Whether to return them too. Alarms alone come from a threshold on the innovation and cost a third of the time.
+            Whether to return them too. Alarms alone come from a threshold on the innovation and cost a seventh of the time.
 
         Returns
         -------
