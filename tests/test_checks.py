@@ -55,6 +55,7 @@ MORE_FORECASTERS = [
     ssmts.GaussianProcessForecaster(season_length=7),
 ]
 MORE_DETECTORS = [
+    ssmts.InnovationDetector(ssmts.Autoregressive(order=2, forgetting=0.99)),
     ssmts.JointDetector(smoothing=5, baseline=100, covariance="factor"),
     ssmts.ForecastDetector(ssmts.ARIMAForecaster((1, 0, 1))),
     ssmts.ForecastDetector(ssmts.VARForecaster(1), covariates=["c"]),
