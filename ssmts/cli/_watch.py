@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     arrange = _arrange(options, watch, notes)
     code = 0
     with ExitStack() as stack:
+        stack.enter_context(_few_collections())
         bell = stack.enter_context(bell_of(options))
         source = source_of(options, bell, watch.sensors, notes)
         stack.callback(source.close)
@@ -76,6 +79,19 @@ def run(options: argparse.Namespace) -> int:
     _report(_summary(source, arrange, watch))
     _save(options, watch)
     return INTERRUPTED if bell.signal == signal.SIGINT else code
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for cycles of garbage seldom, and not among what is there for good: readings make none, and the search took half the time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _checkpoint(options: argparse.Namespace, notes: Notes) -> Checkpoint | None:
