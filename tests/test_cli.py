@@ -14,7 +14,18 @@ import pandas as pd
 import pytest
 
 import ssmts
-from ssmts import AutoDetector, InnovationDetector, Naive, SeasonalNaive, backtest, cli, load, save
+from ssmts import (
+    AutoDetector,
+    InnovationDetector,
+    JointDetector,
+    Naive,
+    SeasonalNaive,
+    SpreadDetector,
+    backtest,
+    cli,
+    load,
+    save,
+)
 from ssmts.cli import _tables
 from ssmts.datasets import load_classic, load_ett, load_nab, make_sensors
 from ssmts.exceptions import InputError
@@ -479,6 +490,86 @@ def test_detect_may_train_on_the_first_of_rows_that_are_only_numbered(call, sens
     np.testing.assert_allclose(by_number["score"], by_time["score"], rtol=1e-9)
 
 
+@pytest.mark.parametrize("detector", ["auto", "joint", "spread"])
+def test_detect_fits_the_detector_that_is_named(call, sensors, detector):
+    folder, data = sensors
+    kind = {"auto": AutoDetector, "joint": JointDetector, "spread": SpreadDetector}[detector]
+    found = table(call("detect", folder / "all.csv", "--train", 300, "--detector", detector)[1])
+    fitted = kind(false_alarm_rate=1e-3).fit(data[:300])
+    assert (found["alert"] == (fitted.predict(data) < 0)).all()
+    # rows before those learnt from have no times among them: they are counted
+    code, out, err = call("detect", folder / "train.csv", "--train", folder / "new.csv", "--detector", detector)
+    assert (code, err, len(table(out))) == (0, "", 300)
+
+
+def stacked(frame, path, names=("time", "sensor", "value")):
+    """Write one value a row, in no order."""
+    long = frame.rename_axis(names[0]).reset_index().melt(names[0], var_name=names[1], value_name=names[2]).dropna()
+    long.sample(frac=1.0, random_state=0).to_csv(path, index=False)
+    return path
+
+
+def test_one_value_a_row_is_the_same_as_a_column_for_every_sensor(call, sensors, tmp_path):
+    folder, data = sensors
+    heard = data.dropna(how="all")  # a row without any value is not in such a file
+    heard.to_csv(tmp_path / "wide.csv")
+    columns = ["--sensors", *data.columns]
+    wide = call("detect", tmp_path / "wide.csv", "--train", 300, *columns)
+    assert call("detect", stacked(heard, tmp_path / "long.csv"), "--train", 300, *columns) == wide
+    named = stacked(heard, tmp_path / "named.csv", ("time", "tag", "level"))
+    assert call("detect", named, "--train", 300, "--long", "tag", "level", *columns) == wide
+    apart = call("detect", named, "--train", folder / "train.csv", "--long", "tag", "level", *columns)
+    assert apart == call("detect", tmp_path / "wide.csv", "--train", folder / "train.csv", *columns)
+    one = call("detect", tmp_path / "long.csv", "--sensors", "sensor_2")
+    assert one == call("detect", tmp_path / "wide.csv", "--sensors", "sensor_2")
+
+
+def test_two_values_of_a_sensor_at_one_time_make_two_rows():
+    frame = pd.DataFrame(
+        {
+            "time": ["2024-01-02", "2024-01-01", "2024-01-02", "2024-01-02"],
+            "sensor_id": [7, 7, 7, 3],
+            "y": [2.0, 1.0, 3.0, 9.0],
+        }
+    )
+    rows = _tables.read_sensors(frame)
+    expected = pd.DataFrame({"7": [1.0, 2.0, 3.0], "3": [np.nan, 9.0, np.nan]}, index=rows.index)
+    pd.testing.assert_frame_equal(rows, expected)
+    assert rows.index.tolist() == list(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-02"]))
+    assert list(_tables.read_sensors(frame, sensors=["y"])) == ["y"]  # a column of the file is meant
+    assert _tables.read_sensors(frame, stamped=False).index.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("time,sensor,value\n2024-01-01,a,1\n2024-01-02,,2\n", [], "Row 1 has no name in 'sensor'"),
+        ("time,sensor,value\n2024-01-01,a,1\n2024-01-02,a,off\n", [], "'value' holds 'off'"),
+        ("time,sensor,value\n2024-01-01,a,1\n,a,2\n", [], "stamp of row 1 is missing"),
+        ("time,sensor,value\n2024-01-01,a,1\n", ["--time", "none"], "Name their column with --time"),
+        ("time,sensor,value\n2024-01-01,a,1\n", ["--sensors", "b"], "no sensor 'b' in 'sensor'"),
+        ("time,sensor,value\n2024-01-01,a,1\n", ["--long", "tag", "value"], "no column 'tag'.*Correct --long"),
+        (
+            "time,a,b\n2024-01-01,1,1\n2024-01-02,2,err\n2024-01-03,3,3\n",
+            [],
+            "'b' holds 'err' among its numbers, in row 1",
+        ),
+    ],
+)
+def test_sensors_that_cannot_be_read_are_refused(call, tmp_path, content, options, message):
+    (tmp_path / "file.csv").write_text(content)
+    code, out, err = call("detect", tmp_path / "file.csv", *options)
+    assert (code, out) == (1, "")
+    assert re.search(message, err)
+
+
+def test_columns_of_text_are_no_sensors():
+    frame = pd.DataFrame(
+        {"time": ["2024-01-01", "2024-01-02"], "a": [1.0, 2.0], "state": ["on", "off"], "ok": [True, False]}
+    )
+    assert list(_tables.read_sensors(frame)) == ["a"]
+
+
 # report --------------------------------------------------------------------------------------------------------------
 
 
@@ -522,6 +613,15 @@ def test_report_by_another_file_a_model_or_numbers(call, sensors, tmp_path):
     assert (code, "has 1 sensors, the model was fitted on 3" in err) == (1, True)
 
 
+def test_report_refuses_rows_that_the_model_has_learnt(call, sensors, tmp_path):
+    folder, data = sensors
+    call("detect", folder / "all.csv", "--train", 300, "--save", tmp_path / "model.ssmts")
+    code, _, err = call(
+        "report", folder / "all.csv", "--html", tmp_path / "p.html", "--model", tmp_path / "model.ssmts"
+    )
+    assert (code, f"learnt rows until {data.index[299]}" in err) == (1, True)
+
+
 def test_report_wants_a_page(call, sensors, tmp_path):
     code, _, err = call("report", sensors[0] / "all.csv", "--html", tmp_path / "page.png")
     assert (code, "must end in .html" in err) == (2, True)
@@ -531,9 +631,11 @@ def test_report_wants_a_page(call, sensors, tmp_path):
 
 
 def test_detect_refuses_more_training_rows_than_there_are(call, sensors):
-    code, _, err = call("detect", sensors[0] / "train.csv", "--train", 301)
-    assert code == 1
-    assert "the file has 300" in err
+    for count in (301, 0, -5):
+        code, _, err = call("detect", sensors[0] / "train.csv", "--train", count)
+        assert code == 1
+        assert f"--train {count}" in err
+        assert "the file has 300" in err
 
 
 # watch: real processes -----------------------------------------------------------------------------------------------
@@ -571,6 +673,15 @@ def test_watch_fitted_on_a_file_gives_the_scores_of_the_library(sensors):
     assert reported == [position + 1 + rank for rank, position in enumerate(sorted(garbage))]
     alerts = int((log_p < detector.offset_).sum())
     assert summary.startswith(f"ssmts watch: 607 lines, 600 readings, 6 bad, {alerts} alerts, ")
+
+
+def test_watch_fitted_on_a_file_with_one_value_a_row(sensors, tmp_path):
+    folder, data = sensors
+    train, columns = stacked(data[:300], tmp_path / "train.csv"), ["--sensors", *data.columns]
+    lines = data[300:400].to_csv().encode()
+    found = answers(ssmts_run("watch", "--fit", train, *columns, input=lines))
+    assert found == answers(ssmts_run("watch", "--fit", folder / "train.csv", input=lines))
+    assert len(found) == 100
 
 
 def test_watch_answers_each_line_before_the_next_is_written_and_ends_on_sigterm(tmp_path):

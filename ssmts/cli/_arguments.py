@@ -32,6 +32,8 @@ TARGET = """\
 SENSORS = """\
   Stamps may be irregular or twice the same, but do not decrease.
   Every other column of numbers is a sensor, unless --sensors names them.
+  A file with one value a row names the sensor in a column sensor (sensor_id, unique_id) and has its value in
+  value (y), or in those that --long names. Values with the same stamp make a row, whatever their order.
 """
 
 FORECAST = """\
@@ -122,9 +124,11 @@ def add_detect(commands: Any) -> None:
         metavar="ROWS|FILE",
         help="learn from the first ROWS rows, or from another file; from all rows unless given",
     )
+    _add_detector(command)
     _add_alarm(command)
     command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
     command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
+    command.add_argument("--long", nargs=2, metavar=("SENSOR", "VALUE"), help="columns of a file with one value a row")
     _add_files(command, "the table, instead of CSV on standard output")
     command.add_argument("--save", type=writable, metavar="FILE", help="save the detector, for watch --model")
 
@@ -143,12 +147,11 @@ def add_report(commands: Any) -> None:
         help="learn from the first ROWS rows, or from another file; from all rows unless given",
     )
     known.add_argument("--model", metavar="FILE", help="a detector that --save or ssmts.save has written")
-    command.add_argument(
-        "--detector", choices=tuple(DETECTORS), default="innovation", help="what is fitted; default: innovation"
-    )
+    _add_detector(command)
     _add_alarm(command)
     command.add_argument("--time", metavar="COLUMN", help="column of stamps, or none")
     command.add_argument("--sensors", nargs="+", metavar="COLUMN", help="columns to watch")
+    command.add_argument("--long", nargs=2, metavar=("SENSOR", "VALUE"), help="columns of a file with one value a row")
     command.add_argument("--title", help="heading of the page; the name of the file unless given")
 
 
@@ -193,6 +196,12 @@ def _add_series(command: argparse.ArgumentParser) -> None:
 def _add_levels(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--level", type=level, nargs="+", default=[80.0, 95.0], metavar="PERCENT", help="intervals; default: 80 95"
+    )
+
+
+def _add_detector(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--detector", choices=tuple(DETECTORS), default="innovation", help="what is fitted; default: innovation"
     )
 
 

@@ -9,25 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import ssmts
+
 from .._containers import is_default_index
 from ..exceptions import InputError, TooShortError
-from ..stream.watch import counting_rows, most_telling
+from ..stream.watch import most_telling
 from ._arguments import FALSE_ALARM_RATE
 from ._tables import draw, read_frame, read_sensors, write
+from ._watch_arguments import DETECTORS
 
-__all__ = ["alarm_level", "follows", "numbered", "run", "saved_detector", "training_rows"]
+__all__ = ["counted", "detector_of", "fitted", "numbered", "run", "saved_detector"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Score the rows of a file."""
-    from .. import InnovationDetector
-
-    rows = numbered(read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors))
-    training = training_rows(options, rows)
-    detector = InnovationDetector(**alarm_level(options)).fit(training)
-    asked: Any = rows
-    if options.train and not training.index.equals(rows.index[: len(training)]) and not follows(rows, training):
-        detector, asked = counting_rows(detector, list(training.columns)), rows.to_numpy(dtype=np.float64)
+    rows = numbered(
+        read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors, long=options.long)
+    )
+    detector, asked = fitted(options, rows)
     table = _table(detector, asked, rows)
     if options.plot:
         draw(lambda: detector.plot(asked), options.plot)
@@ -37,6 +36,22 @@ def run(options: argparse.Namespace) -> int:
         save(detector, options.save)
     write(table, options.output)
     return 0
+
+
+def fitted(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any]:
+    """A detector fitted on the training rows, and the rows as it takes them: counted, where they do not go on after those."""
+    detector = detector_of(options)
+    training = _training_rows(options, rows)
+    if training.index.equals(rows.index[: len(training)]) or _follows(rows, training):
+        return detector.fit(training), rows
+    detector.fit(counted(training))
+    detector.columns_ = tuple(training.columns)
+    return detector, counted(rows)
+
+
+def detector_of(options: argparse.Namespace) -> Any:
+    """The detector that ``--detector`` names, at the alarm level asked for."""
+    return getattr(ssmts, DETECTORS[options.detector])(**alarm_level(options))
 
 
 def alarm_level(options: argparse.Namespace) -> dict[str, float]:
@@ -50,6 +65,11 @@ def alarm_level(options: argparse.Namespace) -> dict[str, float]:
 def numbered(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose numbers, if they have no stamps, are meant: the first of them may be training rows."""
     return rows.set_axis(pd.Index(np.arange(len(rows)), name="row")) if is_default_index(rows.index) else rows
+
+
+def counted(rows: pd.DataFrame) -> Any:
+    """Readings alone, without stamps."""
+    return rows.to_numpy(dtype=np.float64, na_value=math.nan)
 
 
 def saved_detector(options: argparse.Namespace) -> Any:
@@ -73,12 +93,14 @@ def saved_detector(options: argparse.Namespace) -> Any:
     return detector
 
 
-def training_rows(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
+def _training_rows(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows to learn from: the first ones, those of another file, or all."""
     if options.train is None:
         return rows
-    if not options.train.isdigit():
-        return read_sensors(read_frame(options.train), time=options.time, sensors=list(rows.columns))
+    if not options.train.lstrip("+-").isdigit():
+        frame, names = read_frame(options.train), list(rows.columns)
+        wide = any(name in frame for name in names)
+        return read_sensors(frame, time=options.time, sensors=names, long=None if wide else options.long)
     count = int(options.train)
     if not 0 < count <= len(rows):
         raise TooShortError(
@@ -87,7 +109,7 @@ def training_rows(options: argparse.Namespace, rows: pd.DataFrame) -> pd.DataFra
     return rows[:count]
 
 
-def follows(rows: pd.DataFrame, training: pd.DataFrame) -> bool:
+def _follows(rows: pd.DataFrame, training: pd.DataFrame) -> bool:
     """Whether the stamps of rows go on where those of the training rows end."""
     new, known = rows.index, training.index
     if (

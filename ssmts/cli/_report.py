@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import ssmts
-
 from ..exceptions import InputError
 from ..report import write_report
 from ..stream.watch import counting_rows
-from ._detect import alarm_level, follows, numbered, saved_detector, training_rows
+from ._detect import counted, fitted, numbered, saved_detector
 from ._tables import read_frame, read_sensors
-from ._watch_arguments import DETECTORS
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page."""
-    rows = numbered(read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors))
-    detector, asked = _of_model(options, rows) if options.model else _fitted(options, rows)
+    rows = numbered(
+        read_sensors(read_frame(options.file), time=options.time, sensors=options.sensors, long=options.long)
+    )
+    detector, asked = _of_model(options, rows) if options.model else fitted(options, rows)
     title = options.title or ("standard input" if options.file == "-" else Path(options.file).name)
     times = rows.index if isinstance(asked, np.ndarray) else None
     write_report(detector, asked, options.html, title=title, times=times)
     return 0
-
-
-def _fitted(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any]:
-    """A detector fitted on the training rows, and the rows as it takes them: counted, where they do not go on after those."""
-    detector = getattr(ssmts, DETECTORS[options.detector])(**alarm_level(options))
-    training = training_rows(options, rows)
-    if training.index.equals(rows.index[: len(training)]) or follows(rows, training):
-        return detector.fit(training), rows
-    detector.fit(_counted(training))
-    detector.columns_ = tuple(training.columns)
-    return detector, _counted(rows)
 
 
 def _of_model(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any]:
@@ -51,9 +38,16 @@ def _of_model(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any
             f"{options.file} has {rows.shape[1]} sensors, the model was fitted on {n}. Name them with --sensors, in its order."
         )
     if (detector.clock_ or ("",))[0] == "datetime":
+        _refuse_known(options, rows.index, detector.last_time_)
         return detector, rows
-    return counting_rows(detector, detector.columns_ or list(rows.columns)), _counted(rows)
+    return counting_rows(detector, detector.columns_ or list(rows.columns)), counted(rows)
 
 
-def _counted(rows: pd.DataFrame) -> Any:
-    return rows.to_numpy(dtype=np.float64, na_value=math.nan)
+def _refuse_known(options: argparse.Namespace, index: pd.Index, last: Any) -> None:
+    """Refuse rows that begin before those end that the model knows; scores of these were not saved."""
+    zoned = isinstance(index, pd.DatetimeIndex) and (index.tz is None) == (last.tzinfo is None)
+    if zoned and index[0] < last:
+        raise InputError(
+            f"{options.file} begins at {index[0]}, but the model has learnt rows until {last} and judges later ones only. Pass "
+            "later rows, or learn from this file with --train."
+        )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..exceptions import InputError
 from ..stream.formats import TIME_NAMES, delimiter_of
+from ._long import long_names, widened
 from ._stamps import reads_as_dates, stamps
 
 __all__ = ["draw", "read_frame", "read_sensors", "read_series", "write"]
@@ -74,12 +75,27 @@ def read_series(
 
 
 def read_sensors(
-    frame: pd.DataFrame, *, time: str | None = None, sensors: Sequence[str] | None = None, stamped: bool = True
+    frame: pd.DataFrame,
+    *,
+    time: str | None = None,
+    sensors: Sequence[str] | None = None,
+    stamped: bool = True,
+    long: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Find the sensors, one a column, indexed by time; by the number of the row where stamps do not matter."""
+    """Find the sensors, one a column, indexed by time; by the number of the row where stamps do not matter.
+
+    Rows that hold one value each, of the sensor in a column of names (`long`, else by the usual names), are joined by their times.
+    """
+    for name in long or ():
+        _check_there(frame, name, "--long")
+    if names := long or long_names(frame, sensors):
+        rows = widened(frame, _times_of_values(frame, time, names), names, sensors)
+        return rows if stamped else rows.reset_index(drop=True).rename_axis("row")
     time = _time_column(frame, time)
     for name in sensors or ():
         _check_there(frame, name, "--sensors")
+    if not sensors:
+        _refuse_stray_text(frame, time)
     chosen = list(sensors) if sensors else [name for name in _numeric(frame) if name != time]
     if not chosen:
         raise InputError(
@@ -183,6 +199,31 @@ def _numeric(frame: pd.DataFrame) -> list[str]:
         and not name.startswith("Unnamed: ")
         and name not in ("index", "rownames")
     ]
+
+
+def _times_of_values(frame: pd.DataFrame, time: str | None, long: Sequence[str]) -> pd.Index:
+    """Stamps of rows that hold one value each, which without them could not be joined."""
+    time = _time_column(frame.drop(columns=list(long)), time)
+    if time is None:
+        raise InputError(
+            f"Rows with one value each, of the sensor named in {long[0]!r}, are joined by their stamps, and there are none "
+            f"among {_listed(frame.columns)}. Name their column with --time."
+        )
+    return stamps(frame[time])
+
+
+def _refuse_stray_text(frame: pd.DataFrame, time: str | None) -> None:
+    """Refuse a column that is left out only because of some text among its numbers: a sensor that nobody would miss."""
+    for name in frame.columns.difference([*_numeric(frame), time], sort=False):
+        text = frame[name].dropna()
+        if not isinstance(name, str) or pd.api.types.is_bool_dtype(text.dtype) or reads_as_dates(text):
+            continue
+        odd = pd.to_numeric(text, errors="coerce").isna()
+        if odd.any() and odd.mean() < 0.5:
+            raise InputError(
+                f"The column {name!r} holds {str(text[odd].iloc[0])!r} among its numbers, in row {text.index[odd][0]}. Leave such "
+                "fields empty, or name the columns to watch with --sensors."
+            )
 
 
 def _index(frame: pd.DataFrame, time: str | None, id: str | None) -> pd.Index:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import ssmts
-
 from ..exceptions import InputError, TimeIndexError
 from ..persist import save
 from ..stream import Arrange, Checkpoint, Notes, Several, Watch, begin, learn_usual, resume
@@ -23,10 +21,9 @@ from ..stream import run as answer_all
 from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
-from ._detect import alarm_level, saved_detector
+from ._detect import detector_of, saved_detector
 from ._streams import bell_of, describe, sinks_of, source_of, warn_of_passwords
 from ._tables import read_frame, read_sensors
-from ._watch_arguments import DETECTORS
 
 __all__ = ["run"]
 
@@ -108,20 +105,21 @@ def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     more = _common(options, notes)
     if options.model is not None:
         return _of_model(options, more)
-    detector = _detector(options)
+    detector = detector_of(options)
     if options.fit is None:
         return Watch(detector, warmup=options.warmup, sensors=options.sensors, **more)
     frame = read_frame(options.fit)
-    rows = read_sensors(frame, time=options.time, sensors=options.sensors, stamped=False)
+    how = {"time": options.time, "sensors": options.sensors, "long": options.long}
+    rows = read_sensors(frame, **how, stamped=False)
     values = rows.to_numpy(dtype=np.float64, na_value=math.nan)
     detector.fit(values)
-    usual = learn_usual(values, _stamps(frame, options.time))
+    usual = learn_usual(values, _stamps(frame, how))
     return Watch(detector, sensors=list(rows.columns), usual=usual, **more)
 
 
 def _watch_of(content: Any, options: argparse.Namespace, notes: Notes) -> Watch:
     """A watch for the state in a checkpoint, which decides all that a new one would be asked for."""
-    watch = Watch(_detector(options), warmup=options.warmup, **_common(options, notes))
+    watch = Watch(detector_of(options), warmup=options.warmup, **_common(options, notes))
     watch.sensors = content["watch"]["sensors"]
     return watch
 
@@ -137,19 +135,15 @@ def _common(options: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     }
 
 
-def _stamps(frame: pd.DataFrame, time: str | None) -> list[Any] | None:
+def _stamps(frame: pd.DataFrame, how: dict[str, Any]) -> list[Any] | None:
     """Stamps of a file, in nanoseconds, where it has any that can be read; else its incidents are counted in rows."""
     try:
-        index = read_sensors(frame, time=time).index
+        index = read_sensors(frame, **how).index
     except (InputError, TimeIndexError):
         return None
     if not isinstance(index, pd.DatetimeIndex):
         return None
     return (index if index.tz is not None else index.tz_localize("UTC")).as_unit("ns").asi8.tolist()
-
-
-def _detector(options: argparse.Namespace) -> Any:
-    return getattr(ssmts, DETECTORS[options.detector])(**alarm_level(options))
 
 
 def _keys(options: argparse.Namespace) -> bool:

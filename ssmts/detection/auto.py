@@ -205,7 +205,9 @@ class AutoDetector(BaseDetector):
     def _alone(self) -> float:
         """Log p-value of one sensor with which a row reaches the alarm level by itself: Sidak's combinations undone."""
         m = self.n_features_in_
-        return self.offset_ if m == 1 else float(np.log(-np.expm1(np.log1p(-np.exp(self.offset_)) / (2 * m))))
+        if m == 1 or self.offset_ >= 0:  # 0 after a single training row, which is as usual as any
+            return self.offset_
+        return float(np.log(-np.expm1(np.log1p(-np.exp(self.offset_)) / (2 * m))))
 
 
 def _model(interval: float, cycles: Sequence[str]) -> AutoModel:

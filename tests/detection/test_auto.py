@@ -162,6 +162,13 @@ def test_few_training_rows_are_enough_for_gross_faults(n):
     assert np.isfinite(detector.update(later)).all()
 
 
+def test_a_single_training_row_at_the_default_level():
+    """Warnings are errors here: the level of one sensor is that of the row, 1."""
+    detector = AutoDetector().fit(noise(1, 2))
+    assert detector.offset_ == 0
+    assert np.isfinite(detector.explain(noise(5, 2, seed=1))["upper"]).any()
+
+
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 99), scale=st.floats(1e-3, 1e3), offset=st.floats(-1e3, 1e3), holes=st.floats(0, 0.3))
 def test_units_and_the_order_of_sensors_do_not_matter(seed, scale, offset, holes):
