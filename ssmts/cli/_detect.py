@@ -13,7 +13,7 @@ import ssmts
 
 from .._containers import is_default_index
 from ..exceptions import InputError, TooShortError
-from ..stream.watch import most_telling
+from ..stream.columns import most_telling
 from ._arguments import FALSE_ALARM_RATE
 from ._tables import draw, read_frame, read_sensors, write
 from ._watch_arguments import DETECTORS

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..exceptions import InputError
 from ..report import write_report
-from ..stream.watch import counting_rows
+from ..stream.columns import counting_rows
 from ._detect import counted, fitted, numbered, saved_detector
 from ._tables import read_frame, read_sensors
 

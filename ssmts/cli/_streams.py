@@ -94,7 +94,7 @@ def _sink(name: str, options: argparse.Namespace, bell: Bell, notes: Notes) -> S
     if name == STANDARD:
         return JsonLines(sys.stdout.buffer)
     if name.startswith(("http://", "https://")):
-        return Webhook(name, notes)
+        return Webhook(name, notes, bell=bell)
     if "://" not in name:
         return JsonFile(name)
     address = Address.parse(name)

@@ -7,7 +7,7 @@ import gc
 import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -51,13 +51,8 @@ def run(options: argparse.Namespace) -> int:
             begin(keep, source, arrange, watch, sink)
         latency = Latency()
         if options.metrics_port is not None:
-            server = MetricsServer(
-                lambda: exposition(figures(source, arrange, watch, notes, keep), latency),
-                options.metrics_port,
-                options.metrics_host,
-            )
-            stack.callback(server.close)
-            _report(f"metrics at http://{options.metrics_host}:{server.port}/metrics")
+            page = lambda: exposition(figures(source, arrange, watch, notes, keep), latency)  # noqa: E731
+            stack.callback(_serve(options, page).close)
         try:
             answer_all(
                 source,
@@ -76,6 +71,12 @@ def run(options: argparse.Namespace) -> int:
     _report(_summary(source, arrange, watch))
     _save(options, watch)
     return INTERRUPTED if bell.signal == signal.SIGINT else code
+
+
+def _serve(options: argparse.Namespace, page: Callable[[], str]) -> MetricsServer:
+    server = MetricsServer(page, options.metrics_port, options.metrics_host)
+    _report(f"metrics at http://{options.metrics_host}:{server.port}/metrics")
+    return server
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections import deque
@@ -10,25 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from .._containers import FloatArray
 from ..base_detector import Explained
 from ..exceptions import InputError
 from .answer import Answer
+from .columns import counting_rows, matrix, most_of
 from .incidents import Incidents, News, learn_usual
 from .readings import Reading
 from .silence import Silence
 
-__all__ = ["Watch", "counting_rows", "most_telling"]
+__all__ = ["Watch"]
 
 FEWEST = 3  # values of a sensor that show a level, a change and a noise
 MEMORY = 500  # rows kept to learn a new sensor from
 LOOK = 16  # readings between two looks whether a new sensor can be learnt
 NEW_SENSORS = ("report", "ignore", "adopt")
 _STATUS = ("ok", "alert")
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Watch:
@@ -372,32 +370,3 @@ _KEPT = (
     "_known",
     "_usual",
 )
-
-
-def matrix(rows: Sequence[list[float]]) -> FloatArray:
-    """Rows of values, NaN where a row has fewer than the last."""
-    width = len(rows[-1]) if rows else 0
-    if rows and len(rows[0]) != width:
-        rows = [row + [math.nan] * (width - len(row)) for row in rows]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), width)
-
-
-def counting_rows(detector: Any, sensors: Sequence[str] | None = None) -> Any:
-    """A copy of a fitted detector that takes arrays, whatever it was fitted on, and knows the names of their columns."""
-    copied = copy.copy(detector)
-    copied.rows_ = copied.last_time_ = copied.trained_until_ = None
-    if sensors is not None:
-        copied.columns_ = tuple(sensors)
-    return copied
-
-
-def most_of(share: FloatArray) -> IntArray:
-    """The sensor with the largest share of each row."""
-    most: IntArray = np.argmax(np.where(np.isnan(share), -np.inf, share), axis=1)
-    return most
-
-
-def most_telling(parts: pd.DataFrame, n_sensors: int) -> tuple[IntArray, IntArray]:
-    """Sensor with the largest share of each row of an explanation, and the position of its row there."""
-    sensor = most_of(parts["share"].to_numpy().reshape(-1, n_sensors))
-    return sensor, np.arange(len(sensor)) * n_sensors + sensor

@@ -175,6 +175,35 @@ def test_a_password_is_not_printed_and_a_wrong_one_is_refused(watch, finished, t
     broker.stop()
 
 
+@pytest.mark.skipif(not Mosquitto.program or not shutil.which("openssl"), reason="needs mosquitto and openssl")
+def test_an_encrypted_connection_trusts_the_authority_that_is_named(watch, finished, tmp_path):
+    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    files = {name: tmp_path / f"{name}.pem" for name in ("key", "cert")}
+    command = ["openssl", *request.split(), "-keyout", files["key"], "-out", files["cert"]]
+    subprocess.run(command, check=True, capture_output=True)
+    files["key"].chmod(0o644)
+    broker = Mosquitto(tmp_path, "allow_anonymous true", f"certfile {files['cert']}", f"keyfile {files['key']}")
+    broker.start()
+    at, out = f"mqtts://localhost:{broker.port}/plant", tmp_path / "out"
+    process = watch("--from", at, "--tls-ca", files["cert"], "--to", out, *FAST)
+    subscribed(process)
+    lines = wide(values(300))
+    writer = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    writer.tls_set(str(files["cert"]))
+    writer.connect("localhost", broker.port)
+    writer.loop_start()
+    for start in range(0, 300, 50):
+        writer.publish("plant", "\n".join(lines[start : start + 50]), qos=1)
+    until(lambda: len(lines_of(out)) == 300)
+    assert ended(process)[0] == 0
+    writer.disconnect()
+    writer.loop_stop()
+    process = watch("--from", at)  # an authority that nobody knows
+    assert b"cannot be reached" in next(iter(process.stderr))
+    assert ended(process)[0] == 0
+    broker.stop()
+
+
 # Kafka ---------------------------------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,15 @@
 """Alerts by HTTP: tried again until they arrive, refused ones dropped, undelivered ones kept."""
 
 import json
+import os
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ssmts.stream import Answer, Webhook
+from ssmts.exceptions import InputError
+from ssmts.stream import Answer, Bell, Webhook
 from ssmts.stream.sinks import webhook
 
 
@@ -90,3 +93,20 @@ def test_what_nobody_takes_is_kept_for_the_next_watch(server, monkeypatch):
     later.go_on(state)
     later.close()
     assert [key for _, key, _ in server.came] == ["a", "b"]
+
+
+def test_a_watch_waits_for_a_receiver_that_takes_nothing_but_not_after_a_signal(monkeypatch):
+    monkeypatch.setattr(webhook, "MOST", 2)
+    monkeypatch.setattr(webhook, "GRACE", 0.05)
+    with Bell() as bell:
+        hook = Webhook("http://127.0.0.1:1/", lambda kind, text: None, incidents=False, bell=bell)
+        hook.alert([alert("a"), alert("b")], [])
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(OSError, match="2 alerts could not be delivered"):
+            hook.alert([alert("c")], [])
+        hook.close()
+
+
+def test_an_address_without_a_host_is_refused():
+    with pytest.raises(InputError, match="names no host"):
+        Webhook("https:///path", print)

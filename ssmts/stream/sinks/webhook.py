@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...exceptions import InputError
 from ..answer import Answer
+from ..bell import Bell
 from ..incidents import News
 from ..records import Record, record_lines
-from ._sink import Sink
+from ._sink import Sink, Undelivered
 
 __all__ = ["Webhook"]
 
@@ -41,6 +43,13 @@ class Webhook(Sink):
         Further headers, such as an authorisation.
     incidents : bool, default True
         Whether to send news of incidents, and not every reading in alarm.
+    bell : Bell, optional
+        Once it has rung, nothing is waited for.
+
+    Raises
+    ------
+    InputError
+        The URL names no host.
     """
 
     def __init__(
@@ -50,10 +59,15 @@ class Webhook(Sink):
         headers: dict[str, str] | None = None,
         *,
         incidents: bool = True,
+        bell: Bell | None = None,
     ) -> None:
+        host = urlsplit(url).hostname
+        if host is None:
+            raise InputError("The address of a webhook names no host. Pass https://HOST/PATH.")
         self._url, self._note, self._headers = url, note, headers or {}
         self._incidents = incidents
-        self._shown = urlsplit(url).hostname or "webhook"  # paths of webhooks are often secret
+        self._bell = bell
+        self._shown = host  # paths of webhooks are often secret
         self._waiting: deque[tuple[str, str]] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -89,7 +103,9 @@ class Webhook(Sink):
 
     def _put(self, key: str, body: str) -> None:
         with self._change:
-            self._change.wait_for(lambda: len(self._waiting) < MOST)
+            while not self._change.wait_for(lambda: len(self._waiting) < MOST, 0.2):
+                if self._bell is not None and self._bell.wait(seconds=0):
+                    raise Undelivered(f"{len(self._waiting)} alerts could not be delivered to {self._shown}")
             self._waiting.append((key, body))
             self._change.notify_all()
 
