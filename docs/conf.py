@@ -31,7 +31,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"demo\.py",
+    "ignore_pattern": r"(demo|watch_mqtt)\.py",
     "capture_repr": (),  # what is printed and drawn, not the Axes that a call gives back
     "download_all_examples": False,
     "show_signature": False,

@@ -141,6 +141,14 @@ def test_new_fields_of_numbers_are_told_once_or_become_sensors():
     assert [item.values for item in found] == [[1.0], [1.0], [1.0, 2.5], [2.0, 3.0]]
 
 
+def test_names_without_end_are_told_of_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr("ssmts.stream.formats._json.MOST", 5)
+    text = "\n".join(json.dumps({"time": t, "a": 1.0, f"x{t}": 2.0}) for t in range(20))
+    found, source = items(text, adopt=True, sensors=["a"])
+    assert len(source.appeared()) == 5
+    assert {len(item.values) for item in found} == {2, 3, 4, 5, 6}
+
+
 # state ---------------------------------------------------------------------------------------------------------------
 
 STREAMS = {

@@ -11,6 +11,8 @@ from ._values import TIME_NAMES, Bad, json_number, json_time, listed, refuse_inf
 
 __all__ = ["LongJson", "WideJson", "json_object"]
 
+MOST = 10_000  # fields that are told of; a stream with more names has something else in them
+
 _fast_loads: Callable[[bytes], Any] | None
 try:
     from orjson import loads as _fast_loads
@@ -81,7 +83,7 @@ class WideJson:
         assert self.sensors is not None
         self._fields = found.keys()
         for name in found.keys() - self._known - set(self.sensors) - {self.time}:
-            if type(found[name]) in (int, float):
+            if type(found[name]) in (int, float) and len(self._known) < MOST:
                 self._known.add(name)
                 self.appeared.append(name)
                 if self._adopt:
