@@ -219,3 +219,90 @@ def test_run_tells_which_sensors_are_left_out_once():
     assert len(texts) == 1
     assert texts[0].endswith("during the warm-up: b")
     assert sink.last.sensor == "a"
+
+
+# sensors that appear, and state --------------------------------------------------------------------------------------
+
+MANY = np.vstack([RNG.normal([20.0, 5.0, -3.0], [1.0, 2.0, 0.5], (700, 3)), NEW])
+APPEARING = [Reading(i + 1, i, row[: 2 if i < 300 else 3]) for i, row in enumerate(MANY.tolist())]
+
+
+def adopting(told=None):
+    note = None if told is None else lambda kind, text: told.append(text)
+    return Watch(InnovationDetector(), warmup=150, new_sensors="adopt", memory=100, incidents={}, keys=True, note=note)
+
+
+def answers_of(watch, items, cuts=(), again=False, make=adopting):
+    edges, answers = [0, *sorted(cuts), len(items)], []
+    for a, b in pairwise(edges):
+        watch.expect(NAMES[: 2 if b <= 300 else 3])
+        answers += watch.answer(items[a:b])
+        answers += [(a + position, news) for position, news in watch.happened]
+        if again:
+            state, watch = watch.state(), make()
+            watch.go_on(state)
+    return sorted(answers, key=repr)
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(0, 760), max_size=5), st.booleans())
+def test_a_sensor_is_adopted_at_the_same_reading_in_any_blocks_and_watches(cuts, again):
+    assert repr(answers_of(adopting(), APPEARING, cuts, again)) == repr(answers_of(adopting(), APPEARING))
+
+
+def test_an_adopted_sensor_is_watched_as_if_fitted_on_the_last_readings():
+    told = []
+    watch = adopting(told)
+    watch.expect(NAMES[:2])
+    watch.answer(APPEARING[:300])
+    watch.expect(NAMES)
+    answers = watch.answer(APPEARING[300:])
+    (text,) = told
+    assert text == "now watched, too: load; learnt from the last 100 readings"
+    assert watch.sensors == tuple(NAMES)
+    first = next(i for i, answer in enumerate(answers) if answer.sensor == "load")
+    assert first >= 40
+    assert any(answer.sensor == "load" and answer.alert for answer in answers[-30:]), "its fault is found"
+
+
+@pytest.mark.parametrize("policy", ["report", "ignore"])
+def test_other_sensors_are_told_of_once_or_passed_over(policy):
+    told = []
+    watch = Watch(InnovationDetector(), warmup=150, new_sensors=policy, note=lambda kind, text: told.append(text))
+    watch.expect(NAMES[:2])
+    watch.answer(APPEARING[:300])
+    for a in range(300, 760, 100):
+        watch.expect(NAMES)
+        answers = watch.answer(APPEARING[a : a + 100])
+    assert watch.sensors == ("flow", "heat")
+    assert told == (["the sensor 'load' appeared, and is not watched"] if policy == "report" else [])
+    assert {answer.sensor for answer in answers} <= {"flow", "heat", None}
+    with pytest.raises(InputError, match="new_sensors must be one of"):
+        Watch(InnovationDetector(), warmup=10, new_sensors="marry")
+
+
+def test_a_sensor_that_falls_silent_is_told_of_once_and_when_it_is_back():
+    told = []
+    watch = Watch(fitted(), sensors=NAMES, note=lambda kind, text: told.append(text))
+    data = RNG.normal([20.0, 5.0, -3.0], [1.0, 2.0, 0.5], (900, 3))
+    data[200:500, 1] = np.nan
+    data[600:, 2] = np.nan
+    for a in range(0, 900, 30):
+        watch.answer(readings(data[a : a + 30]))
+    assert [text.partition(" for ")[0] for text in told] == [
+        "the sensor 'heat' has been silent", "the sensor 'heat' is back", "the sensor 'load' has been silent",
+    ]  # fmt: skip
+    assert watch.quiet == 1
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 460))
+def test_a_watch_goes_on_from_its_state_within_and_after_the_warm_up(cut):
+    make = lambda: Watch(InnovationDetector(), warmup=200, sensors=NAMES)  # noqa: E731
+    items = readings(np.vstack([NORMAL, NEW]))
+    whole = make().answer(items)
+    one, other = make(), make()
+    first = one.answer(items[:cut])
+    other.go_on(one.state())
+    assert repr(first + other.answer(items[cut:])) == repr(whole)
+    assert other.readings == 460
