@@ -55,7 +55,7 @@ brokers:
   processes, and is warned of); they are never printed. A lost connection is reported, and built up again.
   What cannot be taken waits at the broker: MQTT messages are acknowledged (QoS 1, a session that the broker
   keeps under --client-id), Kafka offsets committed (group --client-id), once their answers are flushed, and
-  are in the checkpoint if there is one.
+  are in the checkpoint if there is one (without one, what is held for its order is lost by a kill).
 
 readings:
   Lines are NDJSON, CSV (with a header line) or Influx line protocol (--format influx). They are wide, with a

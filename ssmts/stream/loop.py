@@ -110,7 +110,7 @@ def run(
         _answer(arrange.rest(), arrange, source, watch, sink, output)
     if keep is not None:
         _write(keep, source, arrange, watch, sink)
-    elif source.acknowledges:
+    else:
         sink.flush()
         source.done()
 

@@ -33,11 +33,12 @@ class Client:
     """A client with a session, which keeps what it receives and delivers what it sends."""
 
     def __init__(self, broker, name, topic=None):
-        self.came = []
+        self.came, self.subscribed = [], False
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name, clean_session=topic is None)
         self.client.on_message = lambda client, data, message: self.came.append(message.payload)
         if topic is not None:
             self.client.on_connect = lambda client, *rest: client.subscribe(topic, qos=1)
+        self.client.on_subscribe = lambda *rest: setattr(self, "subscribed", True)
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", broker.port)
         self.client.loop_start()
@@ -120,6 +121,20 @@ def test_a_broker_is_stopped_and_started_again_in_mid_stream(watch, broker, tmp_
     if broker.durable:
         until(lambda: len({json.loads(line)["key"] for each in reader.came for line in each.splitlines()}) == 900)
     writer.close()
+    reader.close()
+
+
+def test_a_watch_that_ends_has_delivered_all_its_answers(watch, broker):
+    reader = Client(broker, "reader", "answers")
+    until(lambda: reader.subscribed)
+    process = watch(
+        "--to", f"mqtt://127.0.0.1:{broker.port}/answers", "--mqtt-version", broker.version, *FAST, stdin=subprocess.PIPE
+    )  # fmt: skip
+    process.communicate("\n".join(wide(values(500))).encode())
+    assert process.returncode == 0
+    until(lambda: sum(len(each.splitlines()) for each in reader.came) == 500)
+    keys = [json.loads(line)["key"] for each in reader.came for line in each.splitlines()]
+    assert keys == list(range(1, 501))
     reader.close()
 
 
