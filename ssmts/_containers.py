@@ -137,12 +137,17 @@ def read_table(obj: Any, what: str, *, ensure_2d: bool = False, allow_no_columns
         raise InputError(f"Complex data not supported: {what} has the type {obj.dtype}. Pass real numbers.")
     try:
         values = check_array(
-            obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=ensure_2d, input_name=what, ensure_min_samples=1
+            obj, dtype=np.float64, ensure_all_finite=False, ensure_2d=False, input_name=what, ensure_min_samples=1
         )
     except TypeError as error:
         raise InputTypeError(str(error)) from error
     except ValueError as error:
         raise InputError(str(error)) from error
+    if ensure_2d and values.ndim < 2:  # scikit-learn's own message holds all the values
+        raise InputError(
+            f"Expected 2D array, got 1D array instead: {what} has the shape {values.shape}. Reshape your data: reshape(-1, 1) if it is a "
+            "single column, reshape(1, -1) if it is a single row."
+        )
     _refuse_infinities(values, what)
     return Table("array", values.reshape(len(values), -1), None, values.ndim)
 

@@ -17,7 +17,7 @@ __all__ = ["draw_attribution", "draw_detector", "plot_attribution", "plot_detect
 _LEAST_P = 1e-16  # smaller p-values would flatten all others
 _MOST_SENSORS = 12
 _MOST_COLUMNS = 800  # of a heat map; rows beyond are drawn together, by the most telling of them
-_APART = 0.09  # of the width of a panel, between labels
+_LETTER = 5.0  # points that a letter of a label takes, on the wide side
 
 
 def plot_detection(
@@ -100,6 +100,7 @@ def plot_detection(
         last.axhline(alarm_level, color=RED, lw=1, ls="--", label=f"alarm below {alarm_level:.2g}")
     spans(last, x, rows_in_alarm)
     last.set_yscale("log")
+    last.minorticks_off()
     last.invert_yaxis()
     finish(last, index, title="p-value")
     legend(places[:1])
@@ -111,6 +112,7 @@ def plot_detection(
 def _shade(place: Any, sensor: Hashable, incidents: pd.DataFrame, index: pd.Index) -> None:
     """Shade the incidents of a sensor in its panel, those without readings grey, and write what they look like."""
     left, right = place.get_xlim()
+    letter = _LETTER * (right - left) * place.figure.dpi / 72 / place.get_window_extent().width
     free = -np.inf
     each: Any
     for each in incidents.itertuples():
@@ -120,13 +122,15 @@ def _shade(place: Any, sensor: Hashable, incidents: pd.DataFrame, index: pd.Inde
         color = GREY if each.kind == "dropout" else RED
         place.axvspan(start, end, color=color, alpha=0.16, lw=0, zorder=0)
         place.axvline(start, color=color, alpha=0.5, lw=0.8, zorder=0)
-        if start >= free:
-            own = each.kind if each.sensor == sensor else "with " + str(each.sensor)
-            late = start > 0.15 * left + 0.85 * right
+        text = (each.kind if each.sensor == sensor else "with " + str(each.sensor)).replace("_", " ")
+        width = (len(text) + 1) * letter
+        late = start + width > right
+        begins = start - width if late else start
+        if begins >= free:
+            free = begins + width
             style = {"fontsize": 8, "color": color, "va": "top", "ha": "right" if late else "left", "zorder": 6}
             at = {"xycoords": place.get_xaxis_transform(), "textcoords": "offset points"}
-            place.annotate(own.replace("_", " "), (start, 1.0), (-3 if late else 3, -2), **at, **style)
-            free = start + _APART * (right - left)
+            place.annotate(text, (start, 1.0), (-3 if late else 3, -2), **at, **style)
     place.set_xlim(left, right)
 
 

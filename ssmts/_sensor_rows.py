@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ._containers import FloatArray
+from ._containers import FloatArray, is_long, is_polars
+from .exceptions import InputError, InputTypeError
 
-__all__ = ["Explained", "SensorRows", "shares"]
+__all__ = ["Explained", "SensorRows", "refuse_other_shapes", "shares"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,24 @@ class Explained(NamedTuple):
         rows = np.flatnonzero(np.asarray(alarms) & ~np.isnan(self.share).all(axis=1))
         culprit[rows, np.argmax(np.nan_to_num(self.share[rows], nan=-np.inf), axis=1)] = True
         return culprit
+
+
+def refuse_other_shapes(X: Any, what: str, columns: tuple[Hashable, ...] | None) -> None:
+    """Refuse what holds readings otherwise than with a column for every sensor; `columns` are those of a fitted detector."""
+    if is_long(X):
+        raise InputTypeError(
+            "A detector wants one column a sensor: pivot the long frame, frame.pivot(index='ds', columns='unique_id', values='y')."
+        )
+    if is_polars(X):
+        raise InputTypeError(
+            f"{what} comes from polars. Pass {what}.to_pandas(), with the times as its index if there are any (.set_index('time')), "
+            f"or {what}.to_numpy()."
+        )
+    if isinstance(X, pd.Series) and len(X) > 1 and tuple(X.index) == columns:
+        raise InputError(
+            f"{what} is one row as a Series, whose index holds sensors and not times. Pass it as a frame, {what}.to_frame().T, or "
+            "take rows by .iloc[[i]]."
+        )
 
 
 def shares(part: FloatArray) -> FloatArray:

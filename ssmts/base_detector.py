@@ -14,10 +14,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._budget import alarm_share
-from ._containers import FloatArray, Table, column_mismatch, is_default_index, is_long, read_table
-from ._sensor_rows import Explained, SensorRows, shares
+from ._containers import FloatArray, Table, column_mismatch, is_default_index, read_table
+from ._sensor_rows import Explained, SensorRows, refuse_other_shapes, shares
 from ._timeaxis import check_present, kind_of, zone_name
-from .exceptions import InputError, InputTypeError, SsmtsError, TimeIndexError
+from .exceptions import InputError, SsmtsError, TimeIndexError
 
 __all__ = ["BaseDetector", "Explained", "SensorRows", "shares"]
 
@@ -364,10 +364,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return rows
 
     def _read(self, X: Any, what: str) -> tuple[SensorRows, Table]:
-        if is_long(X):
-            raise InputTypeError(
-                "A detector wants one column a sensor: pivot the long frame, frame.pivot(index='ds', columns='unique_id', values='y')."
-            )
+        refuse_other_shapes(X, what, getattr(self, "columns_", None))
         table = read_table(X, what, ensure_2d=True)
         if table.codes is not None:
             raise InputError(

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
@@ -123,6 +124,25 @@ def test_detector_refuses_other_stamps_by_name(rows):
     for call in (d.update, d.score_samples, d.explain):
         with pytest.raises(TimeIndexError):
             call(rows)
+
+
+def test_readings_in_another_shape_are_told_how_to_be_passed():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["flow", "heat"])
+    X.index = pd.date_range("2024-01-01", periods=50, freq="1h")
+    detector = InnovationDetector().fit(X[:40])
+    with pytest.raises(InputError, match=r"one row as a Series.*to_frame\(\)\.T"):
+        detector.update(X.iloc[40])
+    assert detector.update(X.iloc[40].to_frame().T) == detector.__class__().fit(X[:40]).score_samples(X[40:41])
+    with pytest.raises(InputTypeError, match=r"X comes from polars.*X\.to_pandas\(\)"):
+        detector.fit(polars.from_pandas(X))
+    with pytest.raises(InputTypeError, match="pivot the long frame"):
+        detector.fit(pd.DataFrame({"unique_id": ["a"], "ds": [pd.Timestamp("2024-01-01")], "y": [1.0]}))
+    values = np.arange(1000.0)
+    for flat in (values, list(values)):
+        with pytest.raises(InputError, match=r"X has the shape \(1000,\). Reshape your data") as caught:
+            detector.fit(flat)
+        assert len(str(caught.value)) < 250
+    assert np.isfinite(detector.update(X[41:])).all()  # nothing was lost
 
 
 def test_detector_refuses_an_index_that_is_no_time():

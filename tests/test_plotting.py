@@ -1,5 +1,6 @@
 """Pictures: what is drawn where, read back from the Axes."""
 
+import itertools
 import sys
 
 import matplotlib as mpl
@@ -273,6 +274,22 @@ def test_a_detector_draws_its_incidents_in_the_panels_of_their_sensors(watched):
     assert spans == [pytest.approx(start, abs=1e-6)]
     quiet = detector.plot(X, missing_after=None, suppress=[(X.index[90], X.index[150], "heat")])
     assert [len(ax.texts) for ax in quiet] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("apart", [1, 5, 12, 40, 80])
+def test_labels_of_incidents_do_not_cover_each_other(apart):
+    starts = pd.date_range("2024-01-01", periods=400, freq="1min")[10::apart]
+    found = [(t, t, ("flow", "heat"), "heat" if n % 2 else "flow", "variance_burst") for n, t in enumerate(starts)]
+    incidents = pd.DataFrame(found, columns=["start", "last_seen", "sensors", "sensor", "kind"])
+    index = pd.date_range("2024-01-01", periods=400, freq="1min")
+    X = pd.DataFrame(np.zeros((400, 2)), index, ["flow", "heat"])
+    axes = plot_detection(X, np.ones(400), np.zeros(400, dtype=bool), incidents=incidents)
+    axes[0].figure.canvas.draw()
+    for ax in axes[:2]:
+        boxes = sorted((text.get_window_extent().intervalx for text in ax.texts), key=lambda box: box[0])
+        assert len(boxes) >= min(len(starts), 4)
+        assert all(ends[1] <= begins[0] for ends, begins in itertools.pairwise(boxes))
+        assert boxes[-1][1] <= ax.get_window_extent().x1 + 2
 
 
 def test_attribution_is_dark_where_the_sensor_is_to_blame(watched):
