@@ -105,10 +105,11 @@ class Checkpoint:
                 f"{error} Name another file with --checkpoint, or remove this one to begin anew."
             ) from error
 
+        about = found["about"] or {}
         for name, wanted in (self._about or {}).items():
-            if (found["about"] or {}).get(name) != wanted:
+            if about.get(name) != wanted:
                 raise PersistError(
-                    f"{self.path} is the checkpoint of a watch with another {name}: {found['about'][name]!r}, not {wanted!r}. Start it as "
+                    f"{self.path} is the checkpoint of a watch with another {name}: {about.get(name)!r}, not {wanted!r}. Start it as "
                     "before, or name another file with --checkpoint."
                 )
         return found["content"]

@@ -37,6 +37,9 @@ def test_another_watch_is_refused(path):
     Checkpoint(path, about={"source": "a", "sinks": ["-"]}).write({})
     with pytest.raises(PersistError, match=r"another source: 'a', not 'b'"):
         Checkpoint(path, about={"source": "b", "sinks": ["-"]}).read()
+    Checkpoint(path).write({})
+    with pytest.raises(PersistError, match="another source: None, not 'b'"):
+        Checkpoint(path, about={"source": "b"}).read()
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
