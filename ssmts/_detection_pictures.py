@@ -113,9 +113,9 @@ def _shade(place: Any, sensor: Hashable, incidents: pd.DataFrame, index: pd.Inde
     """Shade the incidents of a sensor in its panel, those without readings grey, and write what they look like."""
     left, right = place.get_xlim()
     letter = _LETTER * (right - left) * place.figure.dpi / 72 / place.get_window_extent().width
-    free = -np.inf
+    taken: list[tuple[float, float]] = []  # by labels, of which the longest incidents have theirs first
     each: Any
-    for each in incidents.itertuples():
+    for each in incidents.iloc[np.argsort(incidents["start"] - incidents["last_seen"], kind="stable")].itertuples():
         if sensor not in each.sensors:
             continue
         start, end = (place.convert_xunits(time) for time in to_x(pd.Index([each.start, each.last_seen])))
@@ -126,8 +126,8 @@ def _shade(place: Any, sensor: Hashable, incidents: pd.DataFrame, index: pd.Inde
         width = (len(text) + 1) * letter
         late = start + width > right
         begins = start - width if late else start
-        if begins >= free:
-            free = begins + width
+        if all(begins >= right_of or begins + width <= left_of for left_of, right_of in taken):
+            taken.append((begins, begins + width))
             style = {"fontsize": 8, "color": color, "va": "top", "ha": "right" if late else "left", "zorder": 6}
             at = {"xycoords": place.get_xaxis_transform(), "textcoords": "offset points"}
             place.annotate(text, (start, 1.0), (-3 if late else 3, -2), **at, **style)

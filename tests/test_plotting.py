@@ -292,6 +292,15 @@ def test_labels_of_incidents_do_not_cover_each_other(apart):
         assert boxes[-1][1] <= ax.get_window_extent().x1 + 2
 
 
+def test_the_label_of_a_long_incident_comes_before_those_of_short_ones():
+    index = pd.date_range("2024-01-01", periods=400, freq="1min")
+    found = [(index[98], index[98], ("flow",), "flow", "spike"), (index[100], index[300], ("flow",), "flow", "stuck")]
+    incidents = pd.DataFrame(found, columns=["start", "last_seen", "sensors", "sensor", "kind"])
+    X = pd.DataFrame(np.zeros((400, 1)), index, ["flow"])
+    axes = plot_detection(X, np.ones(400), np.zeros(400, dtype=bool), incidents=incidents)
+    assert [text.get_text() for text in axes[0].texts] == ["stuck"]
+
+
 def test_attribution_is_dark_where_the_sensor_is_to_blame(watched):
     detector, X = watched
     ax = detector.plot_attribution(X)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..exceptions import InputError
-from ..stream.formats import TIME_NAMES, delimiter_of
+from ..stream.formats import TIME_NAMES, all_values, delimiter_of
 from ._long import long_names, widened
 from ._stamps import reads_as_dates, stamps
 
@@ -49,7 +48,7 @@ def read_frame(path: str) -> pd.DataFrame:
         )
     if not len(frame):
         raise InputError(f"{path} has no rows below its header, {_listed(frame.columns)}.")
-    if all(map(_is_value, frame.columns)) and not all(map(str.isdigit, frame.columns)):
+    if all_values(list(frame.columns)):
         raise InputError(
             f"{path} begins with {_listed(frame.columns)}, which are values and no names. Put a line of names first."
         )
@@ -231,11 +230,6 @@ def _index(frame: pd.DataFrame, time: str | None, id: str | None) -> pd.Index:
         return stamps(frame[time])
     rows = pd.RangeIndex(len(frame)) if id is None else pd.Index(frame.groupby(id).cumcount())
     return rows.rename("row")
-
-
-def _is_value(name: str) -> bool:
-    """Whether a name in the header is a number or a date, and so rather a value of a first row."""
-    return bool(re.fullmatch(r"[+-]?\d+([.,]\d+)*|\d+[-./]\d+([-./]\d+)?([ T].*)?", name))
 
 
 def _with_points(column: pd.Series) -> pd.Series:

@@ -48,7 +48,7 @@ class Incident(NamedTuple):
     observed, expected, lower, upper, deviation : float
         Of the sensor, where it was furthest from its slow range: three standard deviations about what is usual at that time.
     contributors : tuple of (sensor, share)
-        The largest, by squared distance from their slow ranges.
+        The largest, by squared distance from their slow ranges; of a dropout or a stuck sensor those concerned, alike.
     n_readings : int
         From start to last_seen.
     model, checkpoint : str
@@ -209,6 +209,7 @@ class Book:
         rows = {i: state[i] if row is None else row for i, row in incident.members.items()}
         first = max(rows, key=lambda i: abs(rows[i][scanning.PEAK]))
         row = rows[first]
+        names, kind = tuple(self.sensors[i] for i in rows), guess(row)
         score = float(min(each[scanning.LOG_P] for each in rows.values()))
         last = float(max(each[scanning.LAST] for each in rows.values()))
         alert = any(own is None and state[i, scanning.CLEARS] == 0 for i, own in incident.members.items())
@@ -221,8 +222,8 @@ class Book:
             id=incident.id,
             entity=self.entity,
             sensor=self.sensors[first],
-            sensors=tuple(self.sensors[i] for i in rows),
-            kind=guess(row),
+            sensors=names,
+            kind=kind,
             status="ok" if closed else "alert" if alert else "recovering",
             severity=self._severity(rows, score),
             start=start,
@@ -236,7 +237,7 @@ class Book:
             lower=expected - reach,
             upper=expected + reach,
             deviation=float(row[scanning.PEAK]),
-            contributors=self._contributors(strength),
+            contributors=_alike(names) if kind == "stuck" else self._contributors(strength),
             n_readings=int(row[scanning.N_KEPT]),
             model=labels[0],
             checkpoint=labels[1],
@@ -269,7 +270,7 @@ class Book:
             lower=nan,
             upper=nan,
             deviation=nan,
-            contributors=tuple((name, 1.0 / len(names)) for name in names[:NAMED]),
+            contributors=_alike(names),
             n_readings=0,
             model=labels[0],
             checkpoint=labels[1],
@@ -294,6 +295,11 @@ class Book:
         order = np.argsort(-strength, kind="stable")[:NAMED]
         total = float(strength.sum())
         return tuple((self.sensors[i], float(strength[i] / total)) for i in order if strength[i] > 0)
+
+
+def _alike(names: tuple[Any, ...]) -> tuple[tuple[Any, float], ...]:
+    """Contributors where no distance tells them apart: sensors that are silent or stuck are to blame themselves."""
+    return tuple((name, 1.0 / len(names)) for name in names[:NAMED])
 
 
 def _takes_part(incident: _Open, i: int) -> bool:

@@ -130,17 +130,17 @@ const drawSensor = (i) => {
       const ds = Array.from(d.times, x);
       area(g, ds, d.lower, d.upper, y); line(g, ds, d.y, d.y, y);
     }
-  let free = -Infinity;
-  for (const each of data.incidents) {
-    if (!each.sensors.includes(i) || each.end < view[0] || each.start > view[1]) continue;
+  const seen = data.incidents.filter((each) => each.sensors.includes(i) && each.end >= view[0] && each.start <= view[1]);
+  const taken = []; // by labels, of which the longest incidents have theirs first
+  for (const each of seen.sort((a, b) => b.end - b.start - (a.end - a.start))) {
     const x0 = Math.max(x(each.start), LEFT), x1 = Math.max(x(each.end), x0 + 2), silent = each.kind === "dropout";
     g.fillStyle = silent ? color.none : color.shade; g.fillRect(x0, 0, x1 - x0, TALL - BOTTOM);
-    if (x0 < free) continue;
     const text = each.kind.replaceAll("_", " "), wide = g.measureText(text).width;
-    const back = x0 + wide + 4 > width - RIGHT;
+    const back = x0 + wide + 4 > width - RIGHT, begin = back ? x0 - wide - 2 : x0 + 2;
+    if (taken.some(([from, to]) => begin < to && begin + wide > from)) continue;
+    taken.push([begin - 6, begin + wide + 6]);
     g.fillStyle = silent ? color.soft : color.red; g.textAlign = back ? "right" : "left"; g.textBaseline = "top";
     g.fillText(text, back ? x0 - 2 : x0 + 2, 2);
-    free = x0 + wide + 8;
   }
   g.fillStyle = color.red;
   for (let k = 0; k < s.alarms.length; k++) {

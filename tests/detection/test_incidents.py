@@ -273,6 +273,8 @@ def test_a_drift_and_a_stuck_sensor_show_without_any_alarm(detector):
     events = IncidentTracker.of(detector).update(told, rows)
     closed = [incident for change, incident in events if change == "closed"]
     assert [(each.sensor, each.kind) for each in closed] == [(1, "drift"), (2, "stuck")]
+    assert closed[0].contributors[0][0] == 1
+    assert closed[1].contributors == ((2, 1.0),)  # whatever the others do meanwhile
     assert np.isnan(closed[0].p_value)
     assert 100 <= closed[0].start - 1000 <= 150
     assert (closed[1].start - 1000, closed[1].end - 1000) == (300, 339)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmts.exceptions import InputError
-from ssmts.stream import BadLine, LineSource, Part
+from ssmts.stream import BadLine, LineSource, Part, Reading
 from ssmts.stream.formats import LineParser
 
 
@@ -62,6 +62,20 @@ def test_long_csv():
     assert found[-1].line == 8
     with pytest.raises(InputError, match=r"no column 'v'.*--long"):
         items("time,sensor,value\n", long=("sensor", "v"))
+
+
+@pytest.mark.parametrize(
+    "first", ["08:00,1.5", "2024-01-01T00:00:00Z;2;3", "1.5", "-3e2,4", "2024-01-01 08:00:05.25,7"]
+)
+def test_a_stream_without_names_is_refused_and_not_taken_for_bad_lines(first):
+    with pytest.raises(InputError, match=r"values and no names.*Put a line of names first"):
+        items(f"{first}\n{first}\n")
+
+
+@pytest.mark.parametrize(("names", "row"), [("0,1,2", "1,2,3"), ("time,0.5,1.0", "1,2,3"), ("08:00,flow", "1,2")])
+def test_numbers_may_be_among_the_names(names, row):
+    found, _ = items(f"{names}\n{row}\n")
+    assert [type(each) for each in found] == [Reading]
 
 
 # Influx --------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from ..readings import BadLine, Item, Part, Reading
 from ._csv import LongCsv, WideCsv, delimiter_of, header_fields
 from ._influx import InfluxLines
 from ._json import LongJson, WideJson, json_object
-from ._values import TIME_NAMES, Bad, text_of
+from ._values import TIME_NAMES, Bad, all_values, listed, text_of
 
-__all__ = ["FORMATS", "LONGEST_LINE", "TIME_NAMES", "LineParser", "delimiter_of"]
+__all__ = ["FORMATS", "LONGEST_LINE", "TIME_NAMES", "LineParser", "all_values", "delimiter_of"]
 
 FORMATS = ("auto", "ndjson", "csv", "influx")
 LONGEST_LINE = 1 << 20  # bytes; what is longer is no reading, and must not fill the memory
@@ -162,7 +162,12 @@ class LineParser:
             )
             return True
         header = text_of(line).rstrip("\r")
-        long = self._long or self._long_names(header_fields(header))
+        names = header_fields(header)
+        if all_values(names):
+            raise InputError(
+                f"The stream begins with {listed(names)}, which are values and no names. Put a line of names first."
+            )
+        long = self._long or self._long_names(names)
         self._parser = LongCsv(header, self._time, *long) if long else WideCsv(header, self._time, self._sensors)
         return False
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
     "TIME_NAMES",
     "Bad",
+    "all_values",
     "csv_number",
     "json_number",
     "json_time",
@@ -25,8 +27,16 @@ TIME_NAMES = ("ds", "time", "timestamp", "date", "datetime")
 MISSING = frozenset({"", "nan", "null", "none", "na", "n/a"})
 
 
+_VALUE = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?|\d+([-./:]\d+){1,2}Z?([ T].*)?", re.IGNORECASE)
+
+
 class Bad(Exception):
     """Why the line at hand is no reading."""
+
+
+def all_values(names: Sequence[str]) -> bool:
+    """Whether the names in a header are numbers and times, and so rather a first row; whole numbers alone may be names."""
+    return all(map(_VALUE.fullmatch, names)) and not all(map(str.isdigit, names))
 
 
 def text_of(line: bytes) -> str:
