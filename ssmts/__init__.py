@@ -1,6 +1,7 @@
 """State-space models for time series: forecasting and anomaly detection with scikit-learn estimators."""
 
 import importlib
+import importlib.util
 from typing import Any
 
 __version__ = "0.1.0"
@@ -44,7 +45,9 @@ _PUBLIC = {
     "update": "through",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+# A star import takes what can be imported: networks need the extra ``deep``.
+_WITHOUT_DEEP = any(importlib.util.find_spec(name) is None for name in ("torch", "safetensors"))
+__all__ = ["__version__", *(name for name in _PUBLIC if not (_WITHOUT_DEEP and _PUBLIC[name].startswith("deep.")))]
 
 
 def __getattr__(name: str) -> Any:

@@ -272,9 +272,15 @@ def test_files_that_cannot_be_used_leave_with_1_and_a_reason(call, tmp_path, con
 
 
 def test_other_files_are_refused_by_name(call, tmp_path):
-    missing = call("forecast", tmp_path / "none.csv", "--horizon", 2)
-    assert missing[0] == 1
-    assert "none.csv" in missing[2]
+    for command in ("forecast", "detect", "watch"):
+        for name in ("none.csv", "none.parquet"):
+            how = {
+                "forecast": [tmp_path / name, "--horizon", 2],
+                "detect": [tmp_path / name],
+                "watch": ["--from", tmp_path / name],
+            }
+            missing = call(command, *how[command])
+            assert missing[::2] == (1, f"ssmts {command}: {tmp_path / name}: No such file or directory\n")
     (tmp_path / "latin.csv").write_bytes("day,größe\n2024-01-01,1\n".encode("latin-1"))
     assert "no UTF-8" in call("forecast", tmp_path / "latin.csv", "--horizon", 2)[2]
     (tmp_path / "x.parquet").write_bytes(b"not parquet at all")

@@ -1,6 +1,7 @@
 """The house keeps its rules: layers, light imports, documented public names."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,15 @@ def test_the_ladder_loads_no_torch_unless_it_scans():
     assert "torch" not in loaded_after(
         "from ssmts.core import gaussian; from ssmts.core.gaussian._ladder import rung; rung('scan')"
     )
+
+
+@pytest.mark.parametrize("absent", ["safetensors", None])
+def test_a_star_import_needs_no_extra(absent):
+    hide = "" if absent is None else f"import sys; sys.modules[{absent!r}] = None; "
+    code = f"{hide}from ssmts import *; print('InnovationDetector' in dir(), 'SpaceTimeForecaster' in dir())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    extra = absent is None and all(importlib.util.find_spec(name) for name in ("torch", "safetensors"))
+    assert run.stdout.split() == ["True", str(extra)]
 
 
 def test_importing_the_package_loads_nothing_else():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,6 +142,8 @@ def draw(plot: Any, path: str) -> None:
 def _parquet(path: str) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
+    except FileNotFoundError as error:  # which pyarrow does not tell by its name
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     except ValueError as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}.") from error
     counted = isinstance(frame.index, pd.RangeIndex) and frame.index.name is None

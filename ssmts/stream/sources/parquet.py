@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -146,6 +147,7 @@ def _open(path: str) -> Any:
         from pyarrow import parquet
     except ImportError as error:
         raise ImportError("Parquet files need pyarrow: pip install pyarrow") from error
+    os.stat(path)  # an absent file is told of by its name
     try:
         return parquet.ParquetFile(path)
     except pyarrow.ArrowInvalid as error:
