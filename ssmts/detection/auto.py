@@ -116,8 +116,13 @@ class AutoDetector(BaseDetector):
     -----
     Of every view the largest score of each block of 200 readings is followed: its logarithm is nearly Gumbel distributed
     (Fisher and Tippett 1928), with a location and a spread that the last twenty blocks determine, each block bounded in what it can
-    do. A single reading beyond the mode of that distribution then has the p-value ``exp(-g) / 200``, g the distance in
-    scales. That is about right for heavy tails, and on the safe side for light ones.
+    do. A single reading exceeds the mode of that distribution once in 200; beyond, its p-value falls as a generalised Pareto tail
+    (Pickands 1975) of the same slope, heavier or lighter as the slope tells.
+
+    Asked for 1e-3 of the rows, 0.5e-3 to 1.7e-3 of 30,000 simulated ones alarmed after 1,000 or 3,000 training rows, for normal
+    noise, t noise with three degrees of freedom and a daily cycle, one sensor or four; asked for 1e-4, 0 to 1.6e-4. Alarms of
+    autocorrelated sensors come in runs: single ones with an autoregression of 0.9, or a random walk in noise, had 3.3e-3 to
+    4.0e-3, four of them 1.1e-3 to 2.1e-3. After a gross spike the chart of the scatter stays in alarm for some rows.
 
     Gains and block length were chosen on every second file of the Numenta anomaly benchmark, see ``benchmarks/nab.py``; the
     scores of the other half are in its table.

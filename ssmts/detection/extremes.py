@@ -1,7 +1,8 @@
 """From scores to p-values by the largest scores of blocks of readings, learnt as they come.
 
 The logarithm of the largest of many alike scores tends to a Gumbel distribution where their tail is heavy (Fisher and Tippett
-1928; Gumbel 1958), with few enough parameters, two, to be followed in a stream from one block to the next.
+1928; Gumbel 1958), with few enough parameters, two, to be followed in a stream from one block to the next. How single scores
+fall off beyond the mode follows from it: a generalised Pareto tail (Pickands 1975) of the same slope there.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ BLOCK = 200  # readings in a block
 LOG_BLOCK = math.log(BLOCK)
 MEMORY = 0.95  # weight of a block relative to the one after: the last twenty count
 PRIOR_LOCATION, PRIOR_SPREAD = math.log(10.0), 0.4  # of the log of a block's largest score before any block was seen
-LOCATION_BLOCKS, SPREAD_BLOCKS = 5.0, 10.0  # blocks that these are worth
+LOCATION_BLOCKS, SPREAD_BLOCKS = 2.0, 5.0  # blocks that these are worth
 GATE = 2.0  # spreads from the location that a block counts for at most
 # The location and spread of a Gumbel distribution that settle under that gate, E clip(x) = 0 and E clip(x)^2 = 1 for
 # x = (G - location) / spread: its mode lies MODE spreads below the location, and its scale is SCALE spreads.
 MODE, SCALE = 0.4628, 0.9003
+LEAST_SHAPE = 0.1  # of the tail
+FURTHEST = 300.0  # logarithm of a score relative to the mode, beyond which all are alike
 SMALLEST = 1e-6  # scores below count as this
 
 
@@ -65,17 +68,29 @@ def copied(extremes: Extremes) -> Extremes:
 
 
 @part
+def _tail(mode: float, spread: float) -> tuple[float, float]:
+    """Scale of the tail beyond the mode, in multiples of the score there, and shape.
+
+    The scale of a generalised Pareto tail grows by its shape with every unit of the threshold. Surprises start with scale 1, so
+    that at a mode m it is 1 + shape m: the shape is 0 for normal readings, 2 / df for t ones.
+    """
+    scale = SCALE * spread
+    return scale, max(scale - math.exp(-mode), LEAST_SHAPE)
+
+
+@part
 def log_p_value(location: float, spread: float, score: float) -> float:
     """Log P(a score is larger).
 
-    Above the mode of a block's largest score a block has ``exp(-g)`` scores beyond g scales, so that a single one exceeds
-    it with probability ``exp(-g) / BLOCK``. Below, the logarithm is proportional to the score, as for minus the
-    logarithm of a nominal p-value.
+    A single score exceeds the mode of a block's largest with probability ``1 / BLOCK``, and there its p-value falls by a
+    factor of e within the scale. Beyond goes a generalised Pareto tail of that slope. Below, the logarithm is proportional
+    to the score, as for minus the logarithm of a nominal p-value.
     """
     mode = location - MODE * spread
     above = math.log(max(score, SMALLEST)) - mode
     if above > 0.0:
-        return -LOG_BLOCK - above / (SCALE * spread)
+        scale, shape = _tail(mode, spread)
+        return float(-LOG_BLOCK - math.log1p(shape * math.expm1(min(above, FURTHEST)) / scale) / shape)
     return -LOG_BLOCK * math.exp(above) if score > SMALLEST else 0.0
 
 
@@ -84,7 +99,9 @@ def score_at(location: float, spread: float, log_p: float) -> float:
     """The score with this p-value, the inverse of `log_p_value`."""
     mode = location - MODE * spread
     if log_p < -LOG_BLOCK:
-        return math.exp(min(mode - SCALE * spread * (log_p + LOG_BLOCK), 700.0))
+        scale, shape = _tail(mode, spread)
+        excess = math.expm1(min(-shape * (log_p + LOG_BLOCK), FURTHEST)) * scale / shape
+        return float(math.exp(min(mode, FURTHEST)) * (1.0 + excess))
     return math.exp(mode) * (-log_p / LOG_BLOCK)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssmts import AutoDetector
-from ssmts.datasets import load_nab
+from ssmts.datasets import load_nab, make_sensors
 from ssmts.detection.extremes import BLOCK
 from ssmts.evaluation.anomaly import nab_score, window_labels
 from ssmts.exceptions import InputError
@@ -46,7 +46,7 @@ def test_every_kind_of_fault_is_found_and_blamed(fault, clock):
     FAULTS[fault](later[:, 1:2])
     if clock:
         X, later = frame(X), frame(later, start=2 * N)
-    detector = AutoDetector(false_alarm_rate=2e-4).fit(X)
+    detector = AutoDetector(false_alarm_rate=5e-5).fit(X)
     found = alarms(detector, later)
     assert 1000 <= found[0] < 1200
     culprits = detector.explain(later).query("culprit").index.get_level_values("sensor")
@@ -64,7 +64,7 @@ def test_alarms_end_after_a_level_shift_and_the_next_fault_is_found(size, clock)
     detector = AutoDetector(false_alarm_rate=RATE, patience=20).fit(X)
     found = alarms(detector, later)
     assert found[0] < 510
-    assert not ((found > 500 + 20 + 25) & (found < 1500)).any(), "patience, and the readings of a chart"
+    assert not ((found > 500 + 20 + 40) & (found < 1500)).any(), "patience, and until the new level is sure"
     assert 1500 in found
 
 
@@ -117,7 +117,9 @@ def test_incidents_among_the_training_rows_change_little():
     dirty[[2000, 3100, 4444]] -= 1e4
     dirty[5000:5100] = 0.0
     for rows in (X, dirty):
-        assert list(alarms(AutoDetector(false_alarm_rate=RATE).fit(rows), later)) == [1000]
+        found = alarms(AutoDetector(false_alarm_rate=RATE).fit(rows), later)
+        assert found[0] == 1000
+        assert found[-1] < 1010, "the chart of the scatter remembers a spike for some rows"
 
 
 def test_a_sensor_known_for_its_spikes_alarms_at_larger_ones():
@@ -127,17 +129,35 @@ def test_a_sensor_known_for_its_spikes_alarms_at_larger_ones():
     assert list(alarms(AutoDetector(false_alarm_rate=RATE).fit(X), later)) == [600]
 
 
-@pytest.mark.parametrize("draw", ["normal", "t5", "exponential"])
-@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("draw", ["normal", "t3", "t5", "exponential"])
+@pytest.mark.parametrize("d", [1, 4])
 def test_normal_rows_alarm_as_often_as_asked(draw, d):
+    """Within a factor of two, after a thousand training rows."""
     rng = np.random.default_rng(4)
-    size = (120_000, d)
-    X = {"normal": rng.standard_normal, "exponential": rng.standard_exponential}.get(
-        draw, lambda size: rng.standard_t(5, size)
-    )(size)
-    detector = AutoDetector(false_alarm_rate=1e-3).fit(X[:5000])
-    share = np.mean(detector.update(X[5000:]) < detector.offset_)
-    assert 0.2e-3 < share < 2e-3, "on the safe side where tails are light"
+    size = (101_000, d)
+    X = {
+        "normal": rng.standard_normal,
+        "t3": lambda size: rng.standard_t(3, size),
+        "t5": lambda size: rng.standard_t(5, size),
+        "exponential": rng.standard_exponential,
+    }[draw](size)
+    detector = AutoDetector(false_alarm_rate=1e-3).fit(X[:1000])
+    share = np.mean(detector.update(X[1000:]) < detector.offset_)
+    assert 0.5e-3 < share < 2e-3
+
+
+def test_spikes_of_eight_standard_deviations_are_found():
+    """At a thousandth, among sensors with a load in common and a daily cycle: most; among white ones all."""
+    found = []
+    for seed in range(8):
+        X, faults = make_sensors(6000, 4, faults=["spike"] * 6, random_state=seed)
+        detector = AutoDetector(false_alarm_rate=1e-3).fit(X[:2000])
+        found += list(detector.predict(X[2000:])[X.index.get_indexer(faults["start"]) - 2000] == -1)
+    assert np.mean(found) > 0.7
+    for seed in range(8):
+        X = noise(2001, 4, seed)
+        X[2000, 2] = 8.0
+        assert AutoDetector(false_alarm_rate=1e-4).fit(X[:2000]).predict(X[2000:]) == [-1]
 
 
 def test_a_constant_sensor_alarms_when_it_moves_and_gets_used_to_it():
