@@ -465,6 +465,32 @@ def test_detect_gives_the_scores_of_the_library(call, sensors):
     np.testing.assert_allclose(found["upper"][found["alert"]], culprits["upper"])
 
 
+def test_alarms_may_be_asked_for_as_a_budget(call, sensors, tmp_path):
+    folder, data = sensors
+    rows = pd.Timedelta("1D") / (data.index[1] - data.index[0])
+    share = repr(1 / rows)
+    asked = call("detect", folder / "all.csv", "--train", 300, "--false-alarm-rate", "1/day")
+    assert asked == call("detect", folder / "all.csv", "--train", 300, "--false-alarm-rate", share)
+    elsewhere = call("detect", folder / "train.csv", "--train", folder / "new.csv", "--false-alarm-rate", "1/day")
+    assert elsewhere == call("detect", folder / "train.csv", "--train", folder / "new.csv", "--false-alarm-rate", share)
+    lines = data[300:].to_csv().encode()
+    watched = ssmts_run("watch", "--fit", folder / "train.csv", "--false-alarm-rate", "1/day", input=lines)
+    assert answers(watched)
+    assert answers(watched) == answers(
+        ssmts_run("watch", "--fit", folder / "train.csv", "--false-alarm-rate", share, input=lines)
+    )
+    for refused in [
+        ["watch", "--false-alarm-rate", "1/day"],
+        ["detect", folder / "all.csv", "--time", "none", "--false-alarm-rate", "1/day"],
+    ]:
+        code, out, err = call(*refused)
+        assert (code, out) == (2, "")
+        assert "needs rows with stamps" in err
+    code, _, err = call("detect", folder / "all.csv", "--false-alarm-rate", "one a week")
+    assert code == 2
+    assert "neither a share nor a budget such as 1/week" in err
+
+
 def test_detect_trained_on_another_file_goes_on_from_there(call, sensors):
     folder, _ = sensors
     whole = table(call("detect", folder / "all.csv", "--train", 300)[1])[300:].reset_index(drop=True)

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from ._types import TABLES, count, level, page, picture, rate, season, table, writable
+from ._types import TABLES, alarm_rate, count, level, page, picture, rate, season, table, writable
 from ._watch_arguments import DETECTORS, WATCH, WATCH_NOTES, add_watch_arguments
 
 __all__ = ["add_backtest", "add_detect", "add_forecast", "add_report", "add_watch"]
@@ -207,8 +207,8 @@ def _add_detector(command: argparse.ArgumentParser) -> None:
 
 def _add_alarm(command: argparse.ArgumentParser) -> None:
     level_by = command.add_mutually_exclusive_group()
-    help = f"share of normal rows that may alarm; default: {FALSE_ALARM_RATE:g}"
-    level_by.add_argument("--false-alarm-rate", type=rate, metavar="RATE", help=help)
+    help = f"share of normal rows that may alarm, or a budget such as 1/week; default: {FALSE_ALARM_RATE:g}"
+    level_by.add_argument("--false-alarm-rate", type=alarm_rate, metavar="RATE", help=help)
     level_by.add_argument(
         "--contamination", type=rate, metavar="SHARE", help="share of the training rows that are anomalies"
     )

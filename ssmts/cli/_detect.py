@@ -11,7 +11,9 @@ import pandas as pd
 
 import ssmts
 
+from .._budget import alarm_share
 from .._containers import is_default_index
+from .._sensor_rows import SensorRows
 from ..exceptions import InputError, TooShortError
 from ..stream.columns import most_telling
 from ._arguments import FALSE_ALARM_RATE
@@ -40,8 +42,9 @@ def run(options: argparse.Namespace) -> int:
 
 def fitted(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any]:
     """A detector fitted on the training rows, and the rows as it takes them: counted, where they do not go on after those."""
-    detector = detector_of(options)
     training = _training_rows(options, rows)
+    settle_budget(options, training.index)
+    detector = detector_of(options)
     if training.index.equals(rows.index[: len(training)]) or _follows(rows, training):
         return detector.fit(training), rows
     detector.fit(counted(training))
@@ -52,6 +55,16 @@ def fitted(options: argparse.Namespace, rows: pd.DataFrame) -> tuple[Any, Any]:
 def detector_of(options: argparse.Namespace) -> Any:
     """The detector that ``--detector`` names, at the alarm level asked for."""
     return getattr(ssmts, DETECTORS[options.detector])(**alarm_level(options))
+
+
+def settle_budget(options: argparse.Namespace, index: Any) -> None:
+    """Turn a budget of false alarms into a share of rows, by the stamps of training rows."""
+    if isinstance(options.false_alarm_rate, str):
+        interval = math.nan if index is None else SensorRows(np.empty((len(index), 0)), index).usual_interval
+        try:
+            options.false_alarm_rate = alarm_share(options.false_alarm_rate, interval)
+        except InputError as error:
+            options.refuse_usage(f"--false-alarm-rate {options.false_alarm_rate}: {error}")
 
 
 def alarm_level(options: argparse.Namespace) -> dict[str, float]:
@@ -88,6 +101,11 @@ def saved_detector(options: argparse.Namespace) -> Any:
         )
     if not hasattr(detector, "offset_"):
         raise InputError(f"{options.model} holds a detector that is not fitted. Fit it before saving it.")
+    if isinstance(options.false_alarm_rate, str):
+        options.refuse_usage(
+            f"--false-alarm-rate {options.false_alarm_rate} needs the stamps of training rows, and a saved --model has none; "
+            "give a share such as 1e-4"
+        )
     if options.false_alarm_rate is not None:
         detector.offset_ = math.log(options.false_alarm_rate)
     return detector

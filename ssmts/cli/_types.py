@@ -68,6 +68,20 @@ def rate(text: str) -> float:
     return number
 
 
+def alarm_rate(text: str) -> float | str:
+    """A share, or a budget of false alarms such as "1/week", which stamps turn into a share."""
+    if not any(each.isalpha() for each in text.lower().replace("e", "")):
+        return rate(text)
+    from .._budget import alarm_share
+    from ..exceptions import InputError
+
+    try:
+        alarm_share(text, interval=1e-9)
+    except InputError:
+        raise argparse.ArgumentTypeError(f"neither a share nor a budget such as 1/week: {text}") from None
+    return text
+
+
 def length(text: str) -> float:
     """Seconds of a length of time."""
     from ..stream.clock import seconds_of

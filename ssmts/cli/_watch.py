@@ -21,7 +21,7 @@ from ..stream import run as answer_all
 from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
-from ._detect import detector_of, saved_detector
+from ._detect import detector_of, saved_detector, settle_budget
 from ._streams import bell_of, describe, sinks_of, source_of, warn_of_passwords
 from ._tables import read_frame, read_sensors
 
@@ -106,15 +106,17 @@ def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     more = _common(options, notes)
     if options.model is not None:
         return _of_model(options, more)
-    detector = detector_of(options)
     if options.fit is None:
-        return Watch(detector, warmup=options.warmup, sensors=options.sensors, **more)
+        settle_budget(options, None)
+        return Watch(detector_of(options), warmup=options.warmup, sensors=options.sensors, **more)
     frame = read_frame(options.fit)
     how = {"time": options.time, "sensors": options.sensors, "long": options.long}
     rows = read_sensors(frame, **how, stamped=False)
     values = rows.to_numpy(dtype=np.float64, na_value=math.nan)
-    detector.fit(values)
-    usual = learn_usual(values, _stamps(frame, how))
+    stamps = _stamps(frame, how)
+    settle_budget(options, None if stamps is None else pd.DatetimeIndex(stamps))
+    detector = detector_of(options).fit(values)
+    usual = learn_usual(values, stamps)
     return Watch(detector, sensors=list(rows.columns), usual=usual, **more)
 
 
