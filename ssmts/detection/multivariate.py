@@ -100,7 +100,8 @@ class JointDetector(BaseDetector):
     its logarithm.
 
     Take it for machines that normally stay where they are, or hang together closely, and for faults that last: a smoothed
-    departure finds shifts much smaller than the noise. For sensors that wander, take `InnovationDetector`; for those with a daily cycle, `AutoDetector`.
+    departure finds shifts much smaller than the noise. For sensors that wander, take
+    `InnovationDetector`; for those with a daily cycle, `AutoDetector`.
 
     Parameters
     ----------
