@@ -47,6 +47,21 @@ def ssmts_run(*arguments, **options):
     )
 
 
+def test_live_watch_tells_of_a_silent_stream_before_anything_else_comes(tmp_path):
+    times = pd.date_range("2024-05-01", periods=400, freq="100ms").astype(str)
+    rows = pd.DataFrame({"time": times, "flow": np.random.default_rng(6).normal(20.0, 1.0, 400)})
+    rows[:300].to_csv(tmp_path / "train.csv", index=False)
+    process = start("watch", "--fit", tmp_path / "train.csv", "--live", "--output", "incidents")
+    process.stdin.write(rows[300:360].to_csv(index=False).encode())
+    process.stdin.flush()
+    opened = json.loads(process.stdout.readline())  # nothing else is written until this has come
+    assert (opened["change"], opened["kind"], opened["detected"]) == ("opened", "dropout", times[359])
+    out, err = process.communicate(rows[360:].to_csv(index=False, header=False).encode(), timeout=60)
+    closed = [json.loads(line) for line in out.splitlines() if json.loads(line)["change"] == "closed"]
+    assert [each["incident"] for each in closed] == [opened["incident"]]
+    assert process.returncode == 0, err
+
+
 def start(*arguments):
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-m", "ssmts", *map(str, arguments)], stdin=pipe, stdout=pipe, stderr=pipe)

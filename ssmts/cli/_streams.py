@@ -34,13 +34,13 @@ from ..stream.address import has_password, shown
 __all__ = ["bell_of", "describe", "sinks_of", "source_of", "warn_of_passwords"]
 
 STANDARD = "-"
-PATIENCE = 0.5  # seconds without a line after which a checkpoint may be written
+PATIENCE = 0.5  # seconds without a line after which a checkpoint may be written, and silence told
 
 
 def bell_of(options: argparse.Namespace) -> Bell:
     """What signals ring: standard input itself, or a bell."""
     if _is_stdin(options):
-        return SignalledInput(sys.stdin.fileno(), PATIENCE if options.checkpoint else None)
+        return SignalledInput(sys.stdin.fileno(), PATIENCE if options.checkpoint or options.live else None)
     return Bell()
 
 

@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 output=options.output,
                 latency=latency,
                 left=lambda: bell.signal is not None,
+                live=options.live,
             )
         except BrokenPipeError:
             forget_stdout()

@@ -87,7 +87,9 @@ incidents:
   are set by --incident: breaches and clears (readings in a row), clear_factor, gap, refractory, release,
   floor (in the unit of the sensors), missing_after, stuck_after, slow_level (none turns these three off),
   grace; see ssmts.IncidentTracker. Intervals are counted in rows, unless the stamps of what was learnt from
-  can be read.
+  can be read. Then --live tells of missing data also while nothing comes at all: an incident (dropout) opens
+  after missing_after usual intervals by this machine's clock, with the stamp of the last reading, and closes
+  with the next one. What it tells depends on when readings arrive.
 
 checkpoints:
   --checkpoint holds everything to go on with after any end, kill -9 too: detector, position in the source,
@@ -130,6 +132,11 @@ def add_watch_arguments(command: Any, add_alarm: Any) -> None:
         action="append",
         metavar="NAME=NUMBER",
         help="a rule for incidents, see below; repeatable",
+    )
+    group.add_argument(
+        "--live",
+        action="store_true",
+        help="readings come as they are taken: tell of a stream that has fallen silent by this machine's clock",
     )
     group.add_argument("--checkpoint", type=writable, metavar="FILE", help="go on from here, and keep it up to date")
     group.add_argument("--every", type=_every, metavar="N", help="how often: 10s, 1000rows; default: 10s")

@@ -125,6 +125,17 @@ class Incidents:
             labels.append(next(of_it, None))
         return labels, news
 
+    def silence(self, seconds: float, keys: bool) -> list[News]:
+        """News of a stream from which nothing has come for `seconds` since its last row; their stamps are that row's."""
+        if not self.clocked or not self._rows:
+            return []
+        rows, stamps = list(self._rows), list(self._stamps)
+        events = self._tracker.tick(self._now + seconds)
+        return [
+            News(change, self._stamped(change, one, rows, stamps), f"silence/{one.id}/{change}" if keys else None)
+            for change, one in events
+        ]
+
     def state(self) -> dict[str, Any]:
         """What `go_on` needs."""
         return {

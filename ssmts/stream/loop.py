@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from .answer import Answer
 from .arrange import Arrange
 from .checkpoint import Checkpoint
 from .metrics import Latency
@@ -65,6 +66,7 @@ def run(
     output: str = "readings",
     latency: Latency | None = None,
     left: Callable[[], bool] = lambda: False,
+    live: bool = False,
 ) -> None:
     """Answer what a source yields until it ends.
 
@@ -87,13 +89,22 @@ def run(
         Told how long each block took.
     left : callable, optional
         Whether the source ended because it was left, so that readings held for their order stay in the checkpoint, if there is one.
+    live : bool, default False
+        Whether readings come as they are taken, so that incidents tell of a silent stream while it is silent. What they tell
+        then depends on when readings arrive, not on their stamps alone.
     """
     notes = report if isinstance(report, Notes) else Notes(report)
     arrange = arrange or Arrange(notes)
     if watch.note is None:
         watch.note = notes
+    heard = time.monotonic()
     for block in source:
         began = time.perf_counter()
+        if block:
+            heard = time.monotonic()
+        elif live:
+            watch.silence(time.monotonic() - heard)
+            _send([], watch, sink, output)
         rows = arrange.take(_readings(block, notes), source.sensors)
         for name in source.appeared():
             notes("sensors", f"the field {name!r} appeared, and is not watched")
@@ -143,7 +154,11 @@ def _answer(rows: Sequence[Reading], arrange: Arrange, source: Source, watch: Wa
         names = arrange.names(source.sensors)
         if names is not None:
             watch.expect(names)
-        answers = watch.answer(rows)
+        _send(watch.answer(rows), watch, sink, output)
+
+
+def _send(answers: Sequence[Answer], watch: Watch, sink: Sink, output: str) -> None:
+    if answers or watch.happened:
         sink.send(chosen(output, answers, watch.happened))
         sink.alert(answers, watch.happened)
 

@@ -133,6 +133,7 @@ class Watch:
         self.happened: list[tuple[int, News]] = []
         self._options = incidents
         self._incidents: Incidents | None = None
+        self._deaf = False  # whether it was said that silence cannot be told
         self._usual = usual
 
     @property
@@ -255,6 +256,18 @@ class Watch:
         self.opened += sum(each.change == "opened" for _, each in news)
         self.happened += [(start + row, each) for row, each in news]
         return [None] * len(readings) if labels is None else labels
+
+    def silence(self, seconds: float) -> None:
+        """Look at a stream from which nothing has come for `seconds`; `happened` tells what comes of it."""
+        if self._incidents is None:
+            self.happened = []
+            return
+        if not self._incidents.clocked and not self._deaf:
+            self._deaf = True
+            self._note("silence", "the stamps learnt from cannot be read, so silence of the whole stream is not told")
+        news = self._incidents.silence(seconds, self._keys)
+        self.opened += sum(each.change == "opened" for each in news)
+        self.happened = [(-1, each) for each in news]
 
     def _made(self) -> Incidents:
         assert self._options is not None

@@ -145,3 +145,40 @@ def test_lines_are_json_whatever_is_in_them():
         line = incident_line(news._replace(incident=news.incident | {"p_value": float("nan"), "sensor": ("a", 1)}))
         assert line.isascii()
         assert json.loads(line, parse_constant=pytest.fail)["p_value"] is None
+
+
+def test_silence_of_the_whole_stream_is_told_while_it_lasts():
+    quiet, usual = watch(), watch()
+    first, later = readings()[:90], readings(stamp=lambda t: START + t + 60)[90:]
+    quiet.answer(first)
+    usual.answer(first)
+    told = []
+    for seconds in (0.5, 3.0, 40.0, 50.0):
+        quiet.silence(seconds)
+        told += [(seconds, news) for _, news in quiet.happened]
+    (at, news), (_, other) = told if len(told) == 2 else (*told, (0, None))
+    assert at == 40.0
+    assert (news.change, news.incident["kind"], news.incident["detected"]) == ("opened", "dropout", START + 89)
+    assert news.key.startswith("silence/")
+    assert other is None or other.incident["kind"] == "dropout"
+    # What follows is what it is without the look at the silence, but for the incident that is open already.
+    answers, alone = quiet.answer(later), usual.answer(later)
+    assert [each[:5] for each in answers] == [each[:5] for each in alone]
+    ends = [each.incident["id"] for _, each in quiet.happened if each.change == "closed"]
+    assert news.incident["id"] in ends
+    assert {each.incident["id"] for _, each in usual.happened} <= {
+        news.incident["id"],
+        *(each.incident["id"] for _, each in quiet.happened),
+    }
+
+
+def test_silence_is_not_told_by_rows():
+    said = []
+    by_rows = watch(clocked=False)
+    by_rows.note = lambda kind, text: said.append(text)
+    by_rows.answer(readings()[:90])
+    by_rows.silence(1e6)
+    by_rows.silence(2e6)
+    assert by_rows.happened == []
+    assert len(said) == 1
+    assert "silence of the whole stream is not told" in said[0]
