@@ -286,6 +286,8 @@ def _going_on(
             s[SHORT], s[OUTSIDE] = 0.0, 0.0
         if s[CAUSE] == SLOW:
             s[WIDENED] = min((1.0 + WIDER) * (1.0 + s[WIDENED]) - 1.0, WIDEST)
+        if s[OUTSIDE] > 0.0:
+            s[LEFT] = now  # what is still away belongs to the next episode from here on, so that no two begin together
         s[OPEN], s[BREACHES], s[QUIET_UNTIL] = 0.0, 0.0, s[LAST] + rules.refractory
         return CLOSED
     if s[N] >= s[CHECK]:
