@@ -25,8 +25,8 @@ class ShiftDetector(ReleasingDetector):
     Parameters
     ----------
     method : {"cusum", "glr", "ewma"}, default "cusum"
-        CUSUM finds shifts of at least `size` soonest, and says since when they are there. GLR takes no `size`, asks all windows up to
-        `window` readings, and costs six times as much. EWMA is a plain smoothing of the innovations.
+        CUSUM [2]_ finds shifts of at least `size` soonest, and says since when they are there. GLR [3]_ takes no `size`, asks all
+        windows up to `window` readings, and costs six times as much. EWMA [4]_ is a plain smoothing of the innovations.
     size : float in (0, 4], default 1.0
         CUSUM: the shift that is to be found soonest, in standard deviations of the innovations (of the readings). Means that are off
         by less than half of it are let be.
