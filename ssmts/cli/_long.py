@@ -9,17 +9,8 @@ import pandas as pd
 
 from .._timeaxis import check_present
 from ..exceptions import InputError
-from ..stream.formats import SENSOR_NAMES, VALUE_NAMES
 
-__all__ = ["long_names", "widened"]
-
-
-def long_names(frame: pd.DataFrame, sensors: Sequence[str] | None) -> tuple[str, str] | None:
-    """Columns of sensor and value by the names that a stream is told by, unless one of `sensors` is a column itself."""
-    sensor = next((name for name in SENSOR_NAMES if name in frame), None)
-    value = next((name for name in VALUE_NAMES if name in frame), None)
-    wide = any(name in frame for name in sensors or ())
-    return (sensor, value) if sensor and value and not wide else None
+__all__ = ["widened"]
 
 
 def widened(frame: pd.DataFrame, stamps: pd.Index, long: Sequence[str], sensors: Sequence[str] | None) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ..exceptions import InputError
-from ..stream.formats import TIME_NAMES, all_values, delimiter_of
-from ._long import long_names, widened
+from ..stream.formats import TIME_NAMES, all_values, delimiter_of, long_names
+from ._long import widened
 from ._stamps import reads_as_dates, stamps
 
 __all__ = ["draw", "read_frame", "read_sensors", "read_series", "write"]
@@ -89,7 +89,7 @@ def read_sensors(
     """
     for name in long or ():
         _check_there(frame, name, "--long")
-    if names := long or long_names(frame, sensors):
+    if names := long or long_names(list(frame.columns), sensors):
         rows = widened(frame, _times_of_values(frame, time, names), names, sensors)
         return rows if stamped else rows.reset_index(drop=True).rename_axis("row")
     time = _time_column(frame, time)

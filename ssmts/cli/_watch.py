@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..exceptions import InputError, TimeIndexError
@@ -21,7 +19,7 @@ from ..stream import run as answer_all
 from ..stream.figures import figures
 from ..stream.metrics import Latency, MetricsServer, exposition
 from . import INTERRUPTED, NO_READER, forget_stdout
-from ._detect import detector_of, saved_detector, settle_budget
+from ._detect import counted, detector_of, saved_detector, settle_budget
 from ._streams import bell_of, describe, sinks_of, source_of, warn_of_passwords
 from ._tables import read_frame, read_sensors
 
@@ -113,7 +111,7 @@ def _watch(options: argparse.Namespace, notes: Notes) -> Watch:
     frame = read_frame(options.fit)
     how = {"time": options.time, "sensors": options.sensors, "long": options.long}
     rows = read_sensors(frame, **how, stamped=False)
-    values = rows.to_numpy(dtype=np.float64, na_value=math.nan)
+    values = counted(rows)
     stamps = _stamps(frame, how)
     settle_budget(options, None if stamps is None else pd.DatetimeIndex(stamps))
     detector = detector_of(options).fit(values)

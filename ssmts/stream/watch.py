@@ -264,7 +264,7 @@ class Watch:
             return
         if not self._incidents.clocked and not self._deaf:
             self._deaf = True
-            self._note("silence", "the stamps learnt from cannot be read, so silence of the whole stream is not told")
+            self._note("sensors", "the stamps learnt from cannot be read, so silence of the whole stream is not told")
         news = self._incidents.silence(seconds, self._keys)
         self.opened += sum(each.change == "opened" for each in news)
         self.happened = [(-1, each) for each in news]

@@ -12,7 +12,7 @@ from ._influx import InfluxLines
 from ._json import LongJson, WideJson, json_object
 from ._values import TIME_NAMES, Bad, all_values, listed, text_of
 
-__all__ = ["FORMATS", "LONGEST_LINE", "TIME_NAMES", "LineParser", "all_values", "delimiter_of"]
+__all__ = ["FORMATS", "LONGEST_LINE", "TIME_NAMES", "LineParser", "all_values", "delimiter_of", "long_names"]
 
 FORMATS = ("auto", "ndjson", "csv", "influx")
 LONGEST_LINE = 1 << 20  # bytes; what is longer is no reading, and must not fill the memory
@@ -101,10 +101,7 @@ class LineParser:
             assert self._parser is not None
             time, values = self._parser.parse(line)
         except Bad as error:
-            if not error.args:  # a header or a comment
-                return None
-            self.bad += 1
-            return BadLine(place, str(error))
+            return self._refused(error, place)
         return Reading(place, time, values) if self._parser.sensors is not None else Part(place, time, values)  # type: ignore[arg-type]
 
     def items(self, lines: Iterable[bytes | None]) -> list[Item]:
@@ -112,17 +109,17 @@ class LineParser:
         found: list[Item] = []
         new = tuple.__new__  # half the price of a call of the class
         for line in lines:
-            if self._parser is not None and line and not line.isspace():
+            item: Any
+            if self._parser is None or not line or line.isspace():
+                item = self.item(line)
+            else:
+                self.lines += 1
                 try:
                     time, values = self._parser.parse(line)
-                except Bad:
-                    pass  # is said below
+                except Bad as error:
+                    item = self._refused(error, self.lines)
                 else:
-                    self.lines += 1
-                    kind: Any = Part if self._parser.sensors is None else Reading
-                    found.append(new(kind, (self.lines, time, values)))
-                    continue
-            item = self.item(line)
+                    item = new(Part if self._parser.sensors is None else Reading, (self.lines, time, values))
             if item is not None:
                 found.append(item)
         return found
@@ -156,7 +153,7 @@ class LineParser:
     def _begin(self, line: bytes) -> bool:
         """Choose the parser by the first line; whether that line may be a reading itself."""
         if self._format == "ndjson" or (self._format == "auto" and text_of(line).lstrip().startswith("{")):
-            long = self._long or self._long_names(list(json_object(line)))
+            long = self._long or long_names(list(json_object(line)), self._sensors)
             self._parser = (
                 LongJson(self._time, *long) if long else WideJson(self._time, self._sensors, self._others, self._adopt)
             )
@@ -167,13 +164,21 @@ class LineParser:
             raise InputError(
                 f"The stream begins with {listed(names)}, which are values and no names. Put a line of names first."
             )
-        long = self._long or self._long_names(names)
+        long = self._long or long_names(names, self._sensors)
         self._parser = LongCsv(header, self._time, *long) if long else WideCsv(header, self._time, self._sensors)
         return False
 
-    def _long_names(self, names: list[str]) -> tuple[str, str] | None:
-        """Fields of sensor and value, by their usual names."""
-        sensor = next((name for name in names if name in SENSOR_NAMES), None)
-        value = next((name for name in names if name in VALUE_NAMES), None)
-        wide = any(name in names for name in self._sensors or ())
-        return (sensor, value) if sensor and value and not wide else None
+    def _refused(self, error: Bad, place: Any) -> BadLine | None:
+        """What is said of a line that is no reading; nothing of a header or a comment."""
+        if not error.args:
+            return None
+        self.bad += 1
+        return BadLine(place, str(error))
+
+
+def long_names(names: Sequence[Any], sensors: Sequence[str] | None) -> tuple[str, str] | None:
+    """Fields of sensor and value by their usual names, where a stream or file is long; None if one of `sensors` is a field itself."""
+    sensor = next((name for name in names if name in SENSOR_NAMES), None)
+    value = next((name for name in names if name in VALUE_NAMES), None)
+    wide = any(name in names for name in sensors or ())
+    return (sensor, value) if sensor and value and not wide else None

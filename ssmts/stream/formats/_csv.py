@@ -30,8 +30,6 @@ class WideCsv:
         Columns of the sensors; all but the time unless given.
     """
 
-    kind = "csv"
-
     def __init__(self, header: str, time: str | None, sensors: Sequence[str] | None) -> None:
         names = header_fields(header)
         time = time or time_name(names)
@@ -102,7 +100,6 @@ class WideCsv:
 class LongCsv:
     """Rows with the name of a sensor and its value."""
 
-    kind = "csv"
     sensors = None
 
     def __init__(self, header: str, time: str | None, sensor: str, value: str) -> None:

@@ -24,7 +24,6 @@ VALUE = "value"  # the name of a field that names nothing more than its measurem
 class InfluxLines:
     """Every field of numbers is a sensor: ``measurement,tag=a.field``, and without the field where that is ``value``."""
 
-    kind = "influx"
     sensors = None
     time = None
 

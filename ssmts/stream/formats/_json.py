@@ -35,8 +35,6 @@ class WideJson:
         Whether such fields become sensors, after those that are known.
     """
 
-    kind = "ndjson"
-
     def __init__(
         self, time: str | None, sensors: Sequence[str] | None, others: bool = False, adopt: bool = False
     ) -> None:
@@ -93,7 +91,6 @@ class WideJson:
 class LongJson:
     """Objects with the name of a sensor and its value."""
 
-    kind = "ndjson"
     sensors = None
 
     def __init__(self, time: str | None, sensor: str, value: str) -> None:

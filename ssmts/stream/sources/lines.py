@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
 from .. import formats
-from ..formats import LineParser
 from ..readings import Item
+from .parsed import ParsedSource
 
 __all__ = ["CHUNK", "LineSource", "Mark"]
 
@@ -25,7 +25,7 @@ class Mark(Enum):
 Read = Callable[[], bytes | Mark | None]
 
 
-class LineSource:
+class LineSource(ParsedSource):
     r"""Readings from lines of text, in blocks of the lines that have arrived.
 
     A CSV stream begins with a header line; fields are separated by the comma, semicolon, tab or bar that the header
@@ -39,10 +39,10 @@ class LineSource:
     read : callable
         Returns the bytes that have arrived, waiting for at least one; ``b""`` at the end of the stream, None when the
         stream is left before its end, which drops an unfinished last line, or a `Mark`.
-    format, time, sensors, long, others, adopt
-        As in `LineParser`.
     again : bool, default False
         Whether a pipe brings the whole stream again to a watch that goes on.
+    **how
+        As in `LineParser`.
 
     Attributes
     ----------
@@ -75,38 +75,14 @@ class LineSource:
         self,
         read: Read,
         *,
-        format: str = "auto",
-        time: str | None = None,
-        sensors: Sequence[str] | None = None,
-        long: tuple[str, str] | None = None,
-        others: bool = False,
-        adopt: bool = False,
         again: bool = False,
+        **how: Any,
     ) -> None:
-        self._parser = LineParser(format, time=time, sensors=sensors, long=long, others=others, adopt=adopt)
+        super().__init__(**how)
         self._read: Any = read
         self._again = again
         self._rest = b""
         self._too_long = False
-
-    @property
-    def sensors(self) -> tuple[str, ...] | None:
-        """Names of the values of a `Reading`."""
-        return self._parser.sensors
-
-    @property
-    def lines(self) -> int:
-        """Lines read so far."""
-        return self._parser.lines
-
-    @property
-    def bad(self) -> int:
-        """Bad ones among them."""
-        return self._parser.bad
-
-    def appeared(self) -> list[str]:
-        """Fields that were seen for the first time since the last call and are no sensors."""
-        return self._parser.appeared()
 
     def __iter__(self) -> Iterator[list[Item]]:
         for lines in self._arrived():

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from ..formats import LONGEST_LINE, LineParser
+from ..formats import LONGEST_LINE
 from ..readings import Item
+from .parsed import ParsedSource
 
 __all__ = ["MessageSource"]
 
 
-class MessageSource:
+class MessageSource(ParsedSource):
     """Reads messages: lines of any format, or a JSON array of objects.
 
     Parameters
     ----------
-    format, time, sensors, long, others, adopt
+    **how
         As in `LineParser`.
 
     Attributes
@@ -28,37 +28,6 @@ class MessageSource:
     """
 
     acknowledges = True
-
-    def __init__(
-        self,
-        *,
-        format: str = "auto",
-        time: str | None = None,
-        sensors: Sequence[str] | None = None,
-        long: tuple[str, str] | None = None,
-        others: bool = False,
-        adopt: bool = False,
-    ) -> None:
-        self._parser = LineParser(format, time=time, sensors=sensors, long=long, others=others, adopt=adopt)
-
-    @property
-    def sensors(self) -> tuple[str, ...] | None:
-        """Names of the values of a `Reading`."""
-        return self._parser.sensors
-
-    @property
-    def lines(self) -> int:
-        """Lines read so far."""
-        return self._parser.lines
-
-    @property
-    def bad(self) -> int:
-        """Bad ones among them."""
-        return self._parser.bad
-
-    def appeared(self) -> list[str]:
-        """Fields that were seen for the first time since the last call and are no sensors."""
-        return self._parser.appeared()
 
     def _items(self, payload: bytes, place: str) -> list[Item]:
         """What a message says; its lines are known by the message's place and their number."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...exceptions import InputError
 from ..bell import Bell
-from ..formats import SENSOR_NAMES, VALUE_NAMES
+from ..formats import long_names
 from ..formats._values import listed, time_name
 from ..readings import BadLine, Item, Part, Reading
 
@@ -55,10 +55,7 @@ class ParquetSource:
         schema = self._file.schema_arrow
         names = list(schema.names)
         self.time = time or time_name(names)
-        usual = [next((name for name in names if name in each), None) for each in (SENSOR_NAMES, VALUE_NAMES)]
-        if long is None and None not in usual and not any(name in names for name in sensors or ()):
-            long = (str(usual[0]), str(usual[1]))
-        self._long = long
+        self._long = long = long or long_names(names, sensors)
         self.sensors: tuple[str, ...] | None = None
         if long is None:
             numbers = [field.name for field in schema if _is_number(field.type) and field.name != self.time]
