@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -98,11 +99,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.last_time_ = None if rows.index is None else rows.index[-1]
         self.clock_ = None if rows.index is None else _clock(rows.index)
         self.trained_until_ = self.last_time_
-        if alarm_share is None:
-            scores = self._scores(rows)[~np.isnan(rows.values).all(axis=1)]
-            self.offset_ = float(np.quantile(scores, self.contamination))
-        else:
-            self.offset_ = math.log(alarm_share)
+        self.offset_ = self._alarm_level(rows, alarm_share, self._scores)
         return self
 
     def score_samples(self, X: Any) -> FloatArray:
@@ -283,6 +280,12 @@ class BaseDetector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Share of normal rows that may alarm; None where `contamination` says it by the training rows."""
         rate = self.false_alarm_rate
         return alarm_share(rate, rows.usual_interval) if isinstance(rate, str) else rate
+
+    def _alarm_level(self, rows: SensorRows, share: float | None, scores: Callable[[SensorRows], FloatArray]) -> float:
+        """Log p-value from which rows alarm: that share, or the one which `contamination` of the training rows are below."""
+        if share is not None:
+            return math.log(share)
+        return float(np.quantile(scores(rows)[~np.isnan(rows.values).all(axis=1)], self.contamination))
 
     def _long_index(self, rows: SensorRows) -> pd.MultiIndex:
         times = pd.RangeIndex(len(rows.values), name="row") if rows.index is None else rows.index

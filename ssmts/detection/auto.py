@@ -18,7 +18,7 @@ from . import covariance, extremes, profiles
 from .covariance import Covariance
 from .extremes import Extremes
 from .profiles import Judgement, Views, ViewState
-from .surprise import sidak
+from .surprise import one_of, sidak
 
 LEVEL, RANGE = 0.05, 0.001  # gains of the two levels: the last twenty readings, the last thousand
 PROFILE = 0.1  # gain of profiles: the last ten cycles
@@ -210,9 +210,7 @@ class AutoDetector(BaseDetector):
     def _alone(self) -> float:
         """Log p-value of one sensor with which a row reaches the alarm level by itself: Sidak's combinations undone."""
         m = self.n_features_in_
-        if m == 1 or self.offset_ >= 0:  # 0 after a single training row, which is as usual as any
-            return self.offset_
-        return float(np.log(-np.expm1(np.log1p(-np.exp(self.offset_)) / (2 * m))))
+        return self.offset_ if m == 1 else float(one_of(2 * m, np.asarray(self.offset_)))
 
 
 def _model(interval: float, cycles: Sequence[str]) -> AutoModel:

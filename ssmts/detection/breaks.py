@@ -24,7 +24,7 @@ from .calibrators import Calibrations, Stages
 from .grid import moves, on_grid
 from .innovation import DetectorState, InnovationDetector
 from .interventions import Break, Fitted, find, fit
-from .scored import innovation_at
+from .normal_tail import innovation_at
 from .surprise import one_of, sidak, strangest
 
 _LOG_2 = float(np.log(2.0))

@@ -13,9 +13,9 @@ from .._containers import FloatArray
 from ..base_detector import SensorRows
 from .calibration import Calibration, score_at
 from .joint import nominal
-from .normal_tail import log_p_innovations
+from .normal_tail import innovation_at, log_p_innovations
 from .robust import kernel
-from .scored import ScoredDetector, innovation_at
+from .scored import ScoredDetector
 
 _LIMITS: WeakKeyDictionary[Any, tuple[float, Calibration, FloatArray]] = WeakKeyDictionary()
 

@@ -21,8 +21,9 @@ from .calibrators import CALIBRATION, Calibrations
 from .follow import Rules, Stand, Told, begin, follow, forward, ranges, within
 from .grid import moves
 from .local_level import RESOLUTION
+from .normal_tail import innovation_at
 from .robust import GATE
-from .scored import ScoredDetector, innovation_at
+from .scored import ScoredDetector
 
 WIDEST = 10.0  # normal scores up to which readings are believed however heavy the tails of the training rows look
 USUAL = float(np.log(0.0027))  # log of the share of normal readings beyond the gate

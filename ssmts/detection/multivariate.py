@@ -20,8 +20,8 @@ from .calibrators import CALIBRATION, Calibrations, Stages
 from .covariance import Covariance
 from .joint import nominal
 from .local_level import enough
+from .normal_tail import innovation_at
 from .robust_baseline import Baseline, BaselineState
-from .scored import innovation_at
 from .smoothing import Smoothing, SmoothingState
 from .surprise import sidak
 
@@ -186,7 +186,6 @@ class JointDetector(BaseDetector):
         "covariance": [StrOptions({"shrunk", "factor", "pca"})],
         "statistic": [StrOptions({"mahalanobis", "t2", "q", "largest"})],
         "n_factors": [None, Interval(Integral, 1, None, closed="left")],
-        "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "calibration": CALIBRATION,
     }
 

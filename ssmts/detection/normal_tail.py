@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri_exp
 
 from ssmts.core.types import Array
 from ssmts.detection.robust import kernel
@@ -30,6 +30,12 @@ def _polynomials() -> Array:
 
 
 _PIECES = _polynomials()
+
+
+def innovation_at(nominal: Array) -> Array:
+    """The z of which ``-log P(|N(0, 1)| > z)`` has this value, 0 for less than 0."""
+    found: Array = np.maximum(-ndtri_exp(-nominal - np.log(2.0)), 0.0)
+    return found
 
 
 @kernel

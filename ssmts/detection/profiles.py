@@ -17,6 +17,7 @@ from ssmts.core.types import Array, Index
 from ssmts.detection import extremes
 from ssmts.detection.extremes import Extremes
 from ssmts.detection.joint import normal_score
+from ssmts.detection.local_level import RESOLUTION
 from ssmts.detection.normal_tail import log_erfc
 from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, part, persistent, weight
 
@@ -28,7 +29,6 @@ REACH = 5.0  # standard deviations that a reading counts for at most in a chart
 FAR = 10.0  # standard deviations that the first reading of a bin counts for, and that show a variance to be wrong if readings stay beyond
 CHART_ROWS = round(2.0 / CHART) - 1  # rows of a plain mean of the same variance
 CHARTS = 2
-RESOLUTION = 1e-9  # least standard deviation relative to the value
 # The cube root of a chi-squared divided by its degrees of freedom is normal with this variance, and mean 1 less the variance
 # (Wilson and Hilferty 1931).
 CUBE_ROOT = 2.0 / (9.0 * CHART_ROWS)

@@ -51,12 +51,7 @@ class ReleasingDetector(SurpriseDetector):
         """Score of each sensor from which it alone is in alarm."""
         trial = copy.copy(self)
         trial.__dict__.update(fitted, n_features_in_=rows.values.shape[1])
-        share = self._alarm_share(rows)
-        if share is None:
-            scores = trial._run(trial.start_, rows)[0][~np.isnan(rows.values).all(axis=1)]
-            trial.offset_ = float(np.quantile(scores, self.contamination))
-        else:
-            trial.offset_ = float(np.log(share))
+        trial.offset_ = self._alarm_level(rows, self._alarm_share(rows), lambda rows: trial._run(trial.start_, rows)[0])
         begins = trial._alarming(trial.start_, np.full((1, rows.values.shape[1]), np.nan))[0]
         limit: FloatArray = np.maximum(begins, LEAST)
         return limit

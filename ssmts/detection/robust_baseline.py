@@ -12,9 +12,9 @@ import numpy as np
 from scipy.stats import norm
 
 from ssmts.core.types import Array
+from ssmts.detection.local_level import RESOLUTION
 from ssmts.detection.robust import GATE, LARGEST, clipped, kernel, persistent
 
-RESOLUTION = 1e-9  # standard deviation of a sensor that never changed, relative to its value
 SETTLE = 5  # passes over the training rows that settle the scale about a baseline that moves
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri_exp
 
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, SensorRows
 from . import joint
 from .calibration import score_at
 from .calibrators import Calibrations, Stages
-
-_LOG_2 = float(np.log(2.0))
+from .normal_tail import innovation_at
 
 
 class Parts(NamedTuple):
@@ -93,12 +91,6 @@ class ScoredDetector(BaseDetector):
         """Log p-values of rows and of readings by calibrators other than "tail", and what these know after them."""
         combine = _distance(self.joint_, z)
         return stages.run(self.calibrations_, state.calibrations, joint.nominal(z), combine, state.learning)
-
-
-def innovation_at(nominal: FloatArray) -> FloatArray:
-    """The z of which ``-log P(|N(0, 1)| > z)`` has this value, 0 for less than 0."""
-    found: FloatArray = np.maximum(-ndtri_exp(-nominal - _LOG_2), 0.0)
-    return found
 
 
 def _distance(fitted: joint.Joint, z: FloatArray) -> Any:

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._containers import FloatArray
 from ..base_detector import SensorRows
 from . import baseline, spreads
+from .normal_tail import innovation_at
 from .releasing import ReleasingDetector, least_limits
 from .spreads import Spread, SpreadState
 from .surprise import Surprise, SurpriseDetector
@@ -120,7 +121,7 @@ class SpreadDetector(ReleasingDetector):
         self, model: Spread, state: SpreadState, rows: SensorRows, steps: FloatArray, *, full: bool
     ) -> tuple[Surprise, SpreadState]:
         told, after = spreads.run(model, state, rows.values, steps, self.patience, full=full)
-        deviation = told.sign * SurpriseDetector._reach(self, told.score) if full else told.sign
+        deviation = told.sign * innovation_at(told.score) if full else told.sign
         return Surprise(told.score, told.expected, told.sd, deviation, told.window.astype(np.int64)), after
 
     def _reach(self, nominal: FloatArray) -> FloatArray:

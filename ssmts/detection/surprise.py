@@ -7,11 +7,11 @@ from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri_exp
 
 from .._containers import FloatArray
 from ..base_detector import BaseDetector, Explained, SensorRows, shares
 from .calibrators import CALIBRATION, Calibrations, Stages
+from .normal_tail import innovation_at
 from .robust import kernel
 
 
@@ -99,8 +99,7 @@ class SurpriseDetector(BaseDetector):
 
     def _reach(self, nominal: FloatArray) -> FloatArray:
         """Standard deviations from the expected value at which a reading has a nominal score; for ``-log P(|N(0, 1)| > z)``."""
-        reach: FloatArray = np.maximum(-ndtri_exp(-nominal - np.log(2.0)), 0.0)
-        return reach
+        return innovation_at(nominal)
 
     # hooks ------------------------------------------------------------------------------------------------------
 
